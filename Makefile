@@ -37,8 +37,8 @@ FORCE:
 packages-demo packages-demo-ipsec packages-test packages-race packages-bench packages-bench-ipsec: packages-%:
 	scripts/packages $*
 
-demo: packages-demo $(BUILD)/fairlead $(BUILD)/fairlead-demo ## the main job, live, in namespaces; KEEP=1 leaves it running
-	$(SUDO) $(BUILD)/fairlead-demo $(if $(KEEP),--keep)
+demo: packages-demo $(BUILD)/fairlead $(BUILD)/fairlead-demo ## the main job, live, in namespaces; KEEP=1 leaves it running; SERVER=kea has Kea in the place of our DHCPv6 server
+	$(SUDO) $(BUILD)/fairlead-demo $(if $(SERVER),--server $(SERVER)) $(if $(KEEP),--keep)
 
 demo-ipsec: packages-demo-ipsec $(BUILD)/fairlead $(BUILD)/fairlead-demo ## relays and a server under IPsec; in a virtual machine, where KEEP=1 is of no use, if the kernel has no ESP
 	$(SUDO) env FAIRLEAD_BIN=$(BUILD)/fairlead scripts/esp $(BUILD)/fairlead-demo --ipsec $(if $(KEEP),--keep)

@@ -19,7 +19,7 @@ var hops = story{
 	limit:    8 * time.Minute, // a minute is enough, but the machine may be emulated and busy
 	packages: "demo-ipsec",
 	programs: []string{"ip", "nft", "tcpdump", "nsenter", "mount", "kea-dhcp6", "dhcrelay", "/usr/lib/ipsec/charon"},
-	tell: func(s *stage) (func(context.Context) error, func()) {
+	tell: func(s *stage, _ options) (func(context.Context) error, func()) {
 		c := &chain{stage: s}
 		return c.lead, c.linger
 	},

@@ -1,6 +1,7 @@
 // Command fairlead-demo makes a small access network on this machine, lets other
-// people's DHCP clients and servers talk through Fairlead, and says in plain English
-// what happens, step by step. `fairlead-demo --ipsec` tells another story, of messages
+// people's DHCP clients talk to Fairlead, as relay and as server, and says in plain English
+// what happens, step by step. The DHCPv4 server is Kea; `fairlead-demo --server kea` has Kea
+// for DHCPv6 too, and says which steps it lacks then. `fairlead-demo --ipsec` tells another story, of messages
 // between relays and server that nobody on the way can read (RFC 8213); see chain.
 //
 // It is not a test of Fairlead against itself. What a step claims is seen with
@@ -9,7 +10,8 @@
 //
 //	home1 dhcpcd    c0 --------- d1 .
 //	home2 dhcp6c    c0 --.          edge u0 --- k0 core k1 --- s0 server
-//	neighbour       c0 --switch- d2 .
+//	neighbour       c0 --switch- d2 .                         d3
+//	home3 dhcpcd    c0 ---------------------------------------'
 //
 // Everything is in network namespaces of its own and goes away with them. give
 // may be called once at a time; it leads the network from one goroutine and
@@ -40,6 +42,8 @@ import (
 type options struct {
 	// IPsec tells the story of protected hops instead of that of prefixes.
 	IPsec bool
+	// Kea has Kea's DHCPv6 server in the place of Fairlead's.
+	Kea bool
 	// Keep leaves the network running after the last step, until a line comes
 	// from In or a signal.
 	Keep bool
@@ -68,7 +72,7 @@ type story struct {
 	programs []string      // besides the shell
 	// tell is given what all stories have, and returns how they are led, and how
 	// they are looked at when they are kept.
-	tell func(*stage) (lead func(context.Context) error, linger func())
+	tell func(*stage, options) (lead func(context.Context) error, linger func())
 }
 
 // prefixes is the story of the main job.
@@ -76,8 +80,8 @@ var prefixes = story{
 	limit:    115 * time.Second,
 	packages: "demo",
 	programs: []string{"ip", "nft", "ping", "tcpdump", "tshark", "nsenter", "mount", "kea-dhcp6", "kea-dhcp4", "dhcpcd", "dhcp6c"},
-	tell: func(s *stage) (func(context.Context) error, func()) {
-		t := &tour{stage: s}
+	tell: func(s *stage, o options) (func(context.Context) error, func()) {
+		t := &tour{stage: s, kea: o.Kea}
 		return t.lead, t.linger
 	},
 }
@@ -105,7 +109,7 @@ func give(ctx context.Context, o options) (err error) {
 		return fmt.Errorf("%w", err)
 	}
 	s := &stage{narrator: narrator{out: o.Out, colour: isTerminal(o.Out)}, net: n, binary: o.Binary}
-	lead, linger := told.tell(s)
+	lead, linger := told.tell(s, o)
 	err = s.within(ctx, cmp.Or(o.Limit, told.limit), lead)
 	if o.Keep && ctx.Err() == nil && s.built {
 		s.keep(ctx, o.In, linger)

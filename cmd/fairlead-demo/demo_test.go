@@ -42,7 +42,42 @@ func TestDemo(t *testing.T) {
 	if strings.Contains(out.String(), "\x1b") {
 		t.Error("colours, and there is no terminal")
 	}
+	if strings.Contains(out.String(), leftOut) {
+		t.Error("a step was left out with Fairlead's own server")
+	}
 	nothingLeft(t)
+}
+
+// leftOut is what a step says that is lacking.
+const leftOut = "This step is left out."
+
+// With Kea in the place of Fairlead's server all else holds, and each step that is lacking says so.
+func TestDemoKea(t *testing.T) {
+	var out strings.Builder
+	err := give(t.Context(), options{Limit: unhurried, Kea: true, Out: &out, Binary: build(t)})
+	t.Log(out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, title := range []string{"A home on a link of the server's own machine", "kill -9 of the server", "What the server's operator sees"} {
+		_, step, _ := strings.Cut(out.String(), ". "+title+"\n")
+		if !strings.HasPrefix(strings.TrimSpace(step), leftOut) {
+			t.Errorf("the step %q does not say that it is left out", title)
+		}
+	}
+	if n := strings.Count(out.String(), leftOut); n != 3 {
+		t.Errorf("%d steps are left out, want 3", n)
+	}
+	nothingLeft(t)
+}
+
+// A server that there is not is refused, and so is one for the story that has its own.
+func TestServerRefused(t *testing.T) {
+	for _, args := range [][]string{{"--server", "dhcpd"}, {"--server", "kea", "--ipsec"}} {
+		if code := demonstrate(args); code != 2 {
+			t.Errorf("fairlead-demo %v ends with %d, want 2", args, code)
+		}
+	}
 }
 
 // A program that is no relay makes the demo fail.

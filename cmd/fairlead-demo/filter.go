@@ -23,20 +23,20 @@ func (t *tour) spoof() error {
 	if err != nil {
 		return err
 	}
-	if err := t.sendFrom(t.home1.node, foreign); err != nil {
+	if err := t.sendFrom(t.home1.node, foreign, lab.ServerAddress); err != nil {
 		return err
 	}
-	_ = t.rises("spoofed", before, pings)
+	_ = t.rises(t.edge, "spoofed", before, pings)
 
 	t.say("The neighbour takes the very address that home2 uses. The prefix is right for the link, the neighbour is not: " +
 		"d2 has several customers, so its filter is strict and looks at the link-layer address too.")
 	if before, err = counter(t.edge, "spoofed-link-layer"); err != nil {
 		return err
 	}
-	if err := t.sendFrom(t.neighbour.node, t.home2.inside); err != nil {
+	if err := t.sendFrom(t.neighbour.node, t.home2.inside, lab.ServerAddress); err != nil {
 		return err
 	}
-	_ = t.rises("spoofed-link-layer", before, pings)
+	_ = t.rises(t.edge, "spoofed-link-layer", before, pings)
 
 	t.say("One honest packet of home2 shows that the core was listening:")
 	if err := t.ping(t.home2.node, t.home2.inside, lab.ServerAddress); err != nil {
@@ -58,13 +58,13 @@ func (t *tour) spoof() error {
 	return nil
 }
 
-// sendFrom pings the server from an address that the node takes for the purpose,
-// without an answer.
-func (t *tour) sendFrom(d *lab.Node, from netip.Addr) error {
+// sendFrom pings an address from one that the node takes for the purpose, without an
+// answer.
+func (t *tour) sendFrom(d *lab.Node, from, to netip.Addr) error {
 	if _, err := t.in(d, "ip", "-6", "addr", "add", from.String()+"/128", "dev", "lo", "nodad"); err != nil {
 		return err
 	}
-	err := t.ping(d, from, lab.ServerAddress)
+	err := t.ping(d, from, to)
 	_ = t.check(expect(err != nil, "they were answered"), "no answer comes back")
 	_, err = d.IP("-6 addr del %s/128 dev lo", from)
 	return err
@@ -135,7 +135,7 @@ func (t *tour) sendInto(target netip.Addr, d *lab.Node, from netip.Addr, name st
 	}
 	err = t.pingTimes(1, d, from, target)
 	_ = t.check(expect(err != nil, "it was"), "it is not answered")
-	_ = t.rises(name, before, 1)
+	_ = t.rises(t.edge, name, before, 1)
 	return nil
 }
 

@@ -27,7 +27,7 @@ func (t *tour) hijack() error {
 	if err != nil {
 		return err
 	}
-	t.say("So it sends the same octets as a Renew, from its own address %s (%s). Kea knows clients by DUID and IAID, and says yes:",
+	t.say("So it sends the same octets as a Renew, from its own address %s (%s). The server knows clients by DUID and IAID, and says yes:",
 		t.neighbour.linkLocal, t.neighbour.mac)
 	link, err := capture.Start(t.home2.node, "c0", "icmp6 and (ip6[40] == 135 or ip6[40] == 136)")
 	if err != nil {
@@ -39,7 +39,7 @@ func (t *tour) hijack() error {
 	if err := t.believed(); err != nil {
 		return err
 	}
-	t.say("Fairlead does not take the server's word for it. Before a prefix moves to another host of a shared link, it asks the one that has it " +
+	t.say("The relay does not take the server's word for it. Before a prefix moves to another host of a shared link, it asks the one that has it " +
 		"whether it is still there, at its own link-layer address. home2 is:")
 	if err := t.askedHome2(link); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (t *tour) believed() error {
 	if err != nil {
 		return err
 	}
-	return t.check(expect(countLines(out) > 0, "no such Reply was seen"), "Kea's Reply gives %s to the neighbour", t.home2.prefix)
+	return t.check(expect(countLines(out) > 0, "no such Reply was seen"), "the server's Reply gives %s to the neighbour", t.home2.prefix)
 }
 
 // askedHome2 checks that home2 was asked after the forged message, and answered.

@@ -55,7 +55,8 @@ func (t *tour) number4() error {
 	return errors.Join(errs...)
 }
 
-// serve4 starts Kea's DHCPv4 server beside the other, and records what it hears.
+// serve4 starts Kea's DHCPv4 server beside the DHCPv6 server, and records what it hears. Fairlead
+// has no DHCPv4 server of its own.
 func (t *tour) serve4() (err error) {
 	type m = map[string]any
 	var subnets []m
@@ -109,7 +110,7 @@ func (t *tour) askFor4() (*lab.Proc, error) {
 // family4 has a home ask for an IPv4 address, and looks at what the relay added.
 func (t *tour) family4() error {
 	t.say("The same file has a section for DHCPv4, and the same process relays it, on the same links. " +
-		"Beside its DHCPv6 client home2 starts dhcpcd, for IPv4; Kea's DHCPv4 server is where the other is.")
+		"Beside its DHCPv6 client home2 starts dhcpcd, for IPv4; Kea's DHCPv4 server is where the DHCPv6 server is: Fairlead has none of its own.")
 	below, err := capture.Start(t.home2.node, "c0", dhcpv4)
 	if err != nil {
 		return err

@@ -67,9 +67,9 @@ func packets(listing string) (int, error) {
 	return strconv.Atoi(words[i+1])
 }
 
-// rises shows a counter and checks that it has risen by that many packets.
-func (t *tour) rises(name string, before, by int) error {
-	out, err := t.inBriefly(t.edge, "packets", counterCommand(name)...)
+// rises shows a counter of a node's filter, and checks that it has risen by that many packets.
+func (t *tour) rises(d *lab.Node, name string, before, by int) error {
+	out, err := t.inBriefly(d, "packets", counterCommand(name)...)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strconv"
 	"time"
@@ -16,10 +17,16 @@ const patience = 30 * time.Second
 // lead goes through the story.
 func (t *tour) lead(ctx context.Context) error {
 	t.ctx = ctx
-	t.write("%s\n", t.paint(bold, "Fairlead: a DHCP relay for both families, which delegates prefixes (RFC 8987)"))
+	t.write("%s\n", t.paint(bold, "Fairlead: a DHCP relay for both families, which delegates prefixes (RFC 8987), and a DHCPv6 server"))
 	t.say("A small access network, in network namespaces on this machine:")
-	t.write("%s\n", t.paint(dim, picture))
-	t.say("Clients and server are other people's programs. What follows is seen with ip, nft, ping, " +
+	if t.kea {
+		t.write("%s\n", t.paint(dim, pictureKea))
+		t.say("Kea is the server for both families, as you asked for (SERVER=kea). Some steps need Fairlead's own DHCPv6 server. They are left out, and each of them says so.")
+	} else {
+		t.write("%s\n", t.paint(dim, picture))
+		t.say("Fairlead is the relay on edge, and the DHCPv6 server on server. Fairlead has no DHCPv4 server yet: that is Kea, on server too.")
+	}
+	t.say("The clients are other people's programs. What follows is seen with ip, nft, ping, " +
 		"tcpdump and tshark; what Fairlead says of itself is shown, and proves nothing. Every command " +
 		"with a $ can be typed while the network is there (fairlead-demo --keep).")
 	for _, prepare := range []func() error{t.build, t.serve} {
@@ -37,40 +44,65 @@ func (t *tour) lead(ctx context.Context) error {
 		{"A loop is cut", t.loop, false},
 		{"A limit is met", t.limit, false},
 		{"A neighbour tries to take a prefix over", t.hijack, false},
-		{"kill -9", t.crash, false},
-		{"What the operator sees", t.operator, false},
+		{"kill -9 of the relay", t.crash, false},
+		t.needsOwn("A home on a link of the server's own machine", t.onOwnLink,
+			"Kea could give the home a prefix, but would give the kernel neither a route to it nor a filter."),
+		t.needsOwn("kill -9 of the server", t.crashOwn,
+			"Kea would have its leases again, but it has no route and no filter to bring back."),
+		{"What the relay's operator sees", t.operator, false},
+		t.needsOwn("What the server's operator sees", t.operatorOwn,
+			"Kea has none of the commands `fairlead server6`, `pools` and `leases`."),
 	})
+}
+
+// needsOwn is a step that is taken with Fairlead's own server. With Kea it says what is lacking.
+func (t *tour) needsOwn(title string, run func() error, lacking string) step {
+	if t.kea {
+		run = func() error {
+			t.say("This step is left out. %s `make demo` without SERVER=kea has it.", lacking)
+			return nil
+		}
+	}
+	return step{title, run, false}
 }
 
 func (t *tour) homes() []*home { return []*home{&t.home1, &t.home2} }
 
 // delegation starts the clients and waits for their prefixes.
-func (t *tour) delegation() (err error) {
-	t.say("Kea is running, and Fairlead between it and the homes, with this configuration:")
+func (t *tour) delegation() error {
+	t.say("The server is running, and Fairlead's relay between it and the homes, with this configuration:")
 	if _, err := t.here(40, "cat", t.relay.File); err != nil {
 		return err
 	}
+	if t.own != nil {
+		t.say("The server is Fairlead as well, with this one:")
+		if _, err := t.here(40, "cat", t.own.File); err != nil {
+			return err
+		}
+	}
 	t.say("dhcpcd starts in home1, and wide-dhcpv6-client in home2. Each asks for an address and a prefix.")
-	if t.home1.client, err = peer.StartClient(t.home1.node, peer.Dhcpcd, peer.ClientConfig{}); err != nil {
+	if err := errors.Join(t.ask(&t.home1, peer.Dhcpcd), t.ask(&t.home2, peer.Wide)); err != nil {
 		return err
 	}
-	if t.home2.client, err = peer.StartClient(t.home2.node, peer.Wide, peer.ClientConfig{}); err != nil {
+	return errors.Join(t.receives(&t.home1, lab.Delegable(1)), t.receives(&t.home2, lab.Delegable(2)))
+}
+
+// ask starts the client of a home.
+func (t *tour) ask(h *home, kind peer.ClientKind) (err error) {
+	if h.client, err = peer.StartClient(h.node, kind, peer.ClientConfig{}); err != nil {
 		return err
 	}
-	// Asked to end, they would wait in vain for an answer to their Release.
-	t.net.OnClose(t.home1.client.Crash)
-	t.net.OnClose(t.home2.client.Crash)
-	for i, h := range t.homes() {
-		err := t.awaitPrefix(h)
-		if t.check(err, "%s holds %s: %s says so, and has numbered its home network from it: %s", h.node.Name, h.prefix, h.client.Kind, h.inside) != nil {
-			return err
-		}
-		pool := lab.Delegable(i + 1)
-		if err := t.check(expect(pool.Contains(h.prefix.Addr()), "%s is not in %s", h.prefix, pool), "it is out of the pool that Kea has for the link %s", h.port); err != nil {
-			return err
-		}
-	}
+	t.net.OnClose(h.client.Crash) // asked to end, it would wait in vain for an answer to its Release
 	return nil
+}
+
+// receives waits until a home has a prefix out of a pool.
+func (t *tour) receives(h *home, pool netip.Prefix) error {
+	err := t.awaitPrefix(h)
+	if t.check(err, "%s holds %s: %s says so, and has numbered its home network from it: %s", h.node.Name, h.prefix, h.client.Kind, h.inside) != nil {
+		return err
+	}
+	return t.check(expect(pool.Contains(h.prefix.Addr()), "%s is not in %s", h.prefix, pool), "it is out of the pool that the server has for the link %s", h.port)
 }
 
 func (t *tour) awaitPrefix(h *home) error {
@@ -98,7 +130,7 @@ func addressIn(d *lab.Node, p netip.Prefix) netip.Addr {
 
 // routes looks at what the kernel of the edge was told.
 func (t *tour) routes() error {
-	t.say("Fairlead read the Replies as they passed. Before it let them go, it gave the kernel a route for each prefix " +
+	t.say("The relay read the Replies as they passed. Before it let them go, it gave the kernel a route for each prefix " +
 		"(RFC 8987 R-1), as long as the prefix (R-2), marked with protocol 87:")
 	out, err := t.in(t.edge, "ip", "-6", "route", "show", "proto", "87")
 	if err != nil {

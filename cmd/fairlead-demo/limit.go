@@ -25,7 +25,7 @@ const wanted = 2*clientLimit + 1
 // limit lets the neighbour ask for too much.
 func (t *tour) limit() error {
 	t.say("The configuration allows %d prefixes to a client. The neighbour starts dhcpcd and asks for %d, more than twice as many. "+
-		"Kea would be generous: it offers all of them.", clientLimit, wanted)
+		"The server would be generous: it offers all of them.", clientLimit, wanted)
 	before, err := t.edge.IP("-6 route show proto 87")
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (t *tour) limit() error {
 	if err := errors.Join(err, greedy.Proc().Stop()); err != nil {
 		return err
 	}
-	t.say("On the neighbour's cable: Solicit (1), Advertise (2), Request (3) and again. In front of Kea, wrapped by the relay (12, 13):")
+	t.say("On the neighbour's cable: Solicit (1), Advertise (2), Request (3) and again. In front of the server, wrapped by the relay (12, 13):")
 	heard := fmt.Sprintf("ipv6.addr == %s", t.neighbour.linkLocal)
 	if _, err := t.tshark(t.neighbour.wire, heard, "dhcpv6.msgtype", "dhcpv6.iaid"); err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -19,6 +20,7 @@ func demonstrate(args []string) int {
 	flags := flag.NewFlagSet("fairlead-demo", flag.ContinueOnError)
 	o := options{}
 	flags.BoolVar(&o.IPsec, "ipsec", false, "show messages between relays and server under IPsec, instead of prefixes")
+	flags.Func("server", "whose `server` gives addresses and prefixes: fairlead, or kea, which lacks some steps (default fairlead)", o.chooseServer)
 	flags.BoolVar(&o.Keep, "keep", false, "leave it running at the end, to be looked at, until Enter or Ctrl-C")
 	flags.StringVar(&o.Binary, "fairlead", "", "the `program` that is shown: FAIRLEAD_BIN, or fairlead beside this program, if empty")
 	if err := flags.Parse(args); err != nil {
@@ -26,6 +28,10 @@ func demonstrate(args []string) int {
 	}
 	if flags.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "fairlead-demo: %q: there are flags and nothing else\n", flags.Arg(0))
+		return 2
+	}
+	if o.IPsec && o.Kea {
+		fmt.Fprintln(os.Stderr, "fairlead-demo: --ipsec has Kea in any case: --server is for the story of prefixes")
 		return 2
 	}
 	err := o.findFairlead()
@@ -37,6 +43,15 @@ func demonstrate(args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// chooseServer reads whose server it shall be.
+func (o *options) chooseServer(name string) error {
+	if name != "fairlead" && name != "kea" {
+		return errors.New("there are fairlead and kea")
+	}
+	o.Kea = name == "kea"
+	return nil
 }
 
 // findFairlead finds the program that is shown.

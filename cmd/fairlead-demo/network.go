@@ -12,18 +12,30 @@ import (
 	"fairlead/internal/lab/relay"
 )
 
-const picture = `
+// The pictures of the network, with Fairlead's own server and with Kea.
+const (
+	picture = `
+   home1      c0 ───────────── d1 ┐
+   dhcpcd                         edge  u0 ── k0  core  k1 ── s0  server
+   home2      c0 ──┐              Fairlead                        Fairlead
+   dhcp6c, dhcpcd  switch ──── d2 ┘                               Kea for DHCPv4
+   neighbour  c0 ──┘                              home3  c0 ── d3 ┘
+                                                  dhcpcd
+`
+	pictureKea = `
    home1      c0 ───────────── d1 ┐
    dhcpcd                         edge  u0 ── k0  core  k1 ── s0  server
    home2      c0 ──┐              Fairlead                        Kea
    dhcp6c, dhcpcd  switch ──── d2 ┘
    neighbour  c0 ──┘
 `
+)
 
 // host is a customer's machine.
 type host struct {
 	node      *lab.Node
-	port      string     // of the edge, that leads to it
+	router    *lab.Node  // on the other end of its link: the edge, or the server
+	port      string     // of the router, that leads to it
 	mac       string     // of its c0
 	linkLocal netip.Addr // on c0
 	wire      *capture.Capture
@@ -40,12 +52,14 @@ type home struct {
 // tour is the network and where the story is.
 type tour struct {
 	*stage
+	kea          bool // is the DHCPv6 server
 	core, server *lab.Node
 	edge         *lab.Node
 	home1, home2 home
+	home3        home // on the server's own machine; not there with Kea
 	neighbour    host
-	kea          *lab.Proc
 	relay        *relay.Relay
+	own          *relay.Relay // Fairlead's server; nil with Kea
 	serverWire   *capture.Capture
 	serverWire4  *capture.Capture
 }
@@ -68,7 +82,7 @@ const clientLimit = 2
 // configuration is that of the relay.
 func configuration() string {
 	return fmt.Sprintf(`peers:
-  - name: kea
+  - name: server
     address: %s
     role: server
     interfaces: [u0]
@@ -95,6 +109,38 @@ relay4:
 `, lab.ServerAddress, server4, enterprise, remoteID("{interface}"), clientLimit)
 }
 
+// configuration6 is that of Fairlead's own server. It hears the relay, and has clients on a link
+// of its own machine.
+func configuration6() string {
+	text := fmt.Sprintf(`peers:
+  - name: edge
+    address: %s
+    role: relay
+    interfaces: [s0]
+    protection: none
+server6:
+  lifetimes: {preferred: %v, valid: %v, t1: %v, t2: %v}
+  links:
+    - match: d3
+      router: true
+  subnets:
+`, lab.RelayAddress, span(timers.Preferred), span(timers.Valid), span(timers.T1), span(timers.T2))
+	for i := 1; i <= 3; i++ {
+		link := lab.Link(i)
+		text += fmt.Sprintf(`    - subnet: %s
+      pools:
+        - pool: %[2]s1000-%[2]s1fff
+      pd-pools:
+        - prefix: %s
+          delegated-length: 56
+`, link, link.Addr(), lab.Delegable(i))
+	}
+	return text
+}
+
+// span is a time in whole minutes as configurations have it.
+func span(d time.Duration) string { return fmt.Sprintf("%dm", d/time.Minute) }
+
 // build makes the nodes, the cables and the addresses.
 func (t *tour) build() error {
 	nodes := map[string]**lab.Node{
@@ -111,7 +157,26 @@ func (t *tour) build() error {
 	if err := t.backbone(); err != nil {
 		return err
 	}
-	return errors.Join(t.access(), t.number4())
+	if err := errors.Join(t.access(), t.number4()); err != nil || t.kea {
+		return err
+	}
+	return t.local()
+}
+
+// local joins home3 with the server's machine, which routes for it.
+func (t *tour) local() (err error) {
+	if t.home3.node, err = t.net.Node("home3"); err != nil {
+		return err
+	}
+	t.home3.host = host{node: t.home3.node, router: t.server, port: "d3", mac: "02:00:00:00:03:c0"}
+	return errors.Join(
+		plug(t.home3.host, t.server, "d3"),
+		t.server.Sysctl("net/ipv6/conf/all/forwarding", "1"),
+		t.server.Address("d3", lab.LinkAddress(3).String()+"/64"),
+		t.core.Batch(
+			fmt.Sprintf("route add %s via %s", lab.Link(3), lab.ServerAddress),
+			fmt.Sprintf("route add %s via %s", lab.Delegable(3), lab.ServerAddress)),
+		t.setUp(&t.home3.host))
 }
 
 // backbone joins edge, core and server.
@@ -144,9 +209,9 @@ func (t *tour) access() error {
 	if err := t.net.Veth(t.edge, "d2", sw, "p1"); err != nil {
 		return err
 	}
-	t.home1.host = host{node: t.home1.node, port: "d1", mac: "02:00:00:00:01:c0"}
-	t.home2.host = host{node: t.home2.node, port: "d2", mac: "02:00:00:00:02:c0"}
-	t.neighbour = host{node: t.neighbour.node, port: "d2", mac: "02:00:00:00:66:c0"}
+	t.home1.host = host{node: t.home1.node, router: t.edge, port: "d1", mac: "02:00:00:00:01:c0"}
+	t.home2.host = host{node: t.home2.node, router: t.edge, port: "d2", mac: "02:00:00:00:02:c0"}
+	t.neighbour = host{node: t.neighbour.node, router: t.edge, port: "d2", mac: "02:00:00:00:66:c0"}
 	err = errors.Join(
 		plug(t.home1.host, t.edge, "d1"),
 		plug(t.home2.host, sw, "p2"),
@@ -181,7 +246,7 @@ func plug(h host, to *lab.Node, port string) error {
 // setUp gives a customer a home network and the way out, and starts to record
 // its DHCPv6.
 func (t *tour) setUp(h *host) error {
-	gateway, err := t.edge.LinkLocal(h.port)
+	gateway, err := h.router.LinkLocal(h.port)
 	if err != nil {
 		return err
 	}
@@ -209,14 +274,20 @@ func (t *tour) serve() (err error) {
 	if t.serverWire, err = capture.Start(t.server, "s0", capture.DHCPv6); err != nil {
 		return err
 	}
-	t.kea, err = peer.StartServer(t.server, peer.Kea, peer.ServerConfig{Links: peer.Links(2), Timers: timers})
-	if err != nil {
-		return err
-	}
-	if err := t.serve4(); err != nil {
+	if err := errors.Join(t.serve6(), t.serve4()); err != nil {
 		return err
 	}
 	t.relay, err = relay.Start(t.edge, relay.Config{Binary: t.binary, Text: configuration()})
 	t.built = err == nil
+	return err
+}
+
+// serve6 starts the DHCPv6 server.
+func (t *tour) serve6() (err error) {
+	if t.kea {
+		_, err = peer.StartServer(t.server, peer.Kea, peer.ServerConfig{Links: peer.Links(2), Timers: timers})
+		return err
+	}
+	t.own, err = relay.Start(t.server, relay.Config{Binary: t.binary, Text: configuration6()})
 	return err
 }

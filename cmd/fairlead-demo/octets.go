@@ -67,7 +67,7 @@ func (t *tour) atServer(filter string) ([]relayed, error) {
 
 // octets compares what the relay received with what it sent.
 func (t *tour) octets() error {
-	t.say("tshark reads what tcpdump recorded in front of Kea. In each Relay-forward the relay says where the client is: " +
+	t.say("tshark reads what tcpdump recorded in front of the server. In each Relay-forward the relay says where the client is: " +
 		"the interface-id (18), the remote-id that the configuration asks for (37), its own identity (53) and the " +
 		"client's link-layer address (79). 9 is the client's message:")
 	if _, err := t.tshark(t.serverWire, "dhcpv6.msgtype == 12", "dhcpv6.peeraddr", "dhcpv6.interface_id", "dhcpv6.option.type"); err != nil {

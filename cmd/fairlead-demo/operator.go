@@ -8,13 +8,26 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"fairlead/internal/lab/relay"
 )
 
-// operator shows Fairlead's own tables.
+// operator shows the relay's own tables.
 func (t *tour) operator() error {
-	t.say("So far nobody has asked Fairlead. These are its own words:")
-	for _, what := range []string{"delegations", "history", "links", "peers", "status"} {
-		_, err := t.here(40, t.binary, what, "--socket", t.relay.Socket)
+	t.say("So far nobody has asked Fairlead. These are the relay's own words:")
+	return t.words(t.relay, "delegations", "history", "links", "peers", "status")
+}
+
+// operatorOwn shows the server's own tables.
+func (t *tour) operatorOwn() error {
+	t.say("And these are the server's:")
+	return t.words(t.own, "server6", "pools", "leases", "status")
+}
+
+// words shows what one of the two programs answers to some commands.
+func (t *tour) words(of *relay.Relay, commands ...string) error {
+	for _, what := range commands {
+		_, err := t.here(40, t.binary, what, "--socket", of.Socket)
 		_ = t.check(err, "`fairlead %s` answers", what)
 	}
 	return nil
@@ -24,8 +37,13 @@ func (t *tour) operator() error {
 func (t *tour) linger() {
 	t.suggest("A shell on each host:",
 		shells(t.home1.node, t.home2.node, t.neighbour.node, t.edge, t.core, t.server)...)
+	if t.own != nil {
+		t.suggest("A shell on the home of the server's own machine:", shells(t.home3.node)...)
+		t.suggest("Fairlead's server, through its control socket:",
+			t.cli(t.own.Socket, "server6"), t.cli(t.own.Socket, "pools"), t.cli(t.own.Socket, "leases"))
+	}
 	socket := t.relay.Socket
-	t.suggest("Fairlead, through its control socket:",
+	t.suggest("The relay, through its control socket:",
 		t.cli(socket, "delegations"), t.cli(socket, "history"), t.cli(socket, "watch"),
 		t.cli(socket, "clear", "--prefix", t.home1.prefix.String()))
 	t.suggest("The kernel of the edge:",
