@@ -183,7 +183,7 @@ func lines(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // relay changes the state of the relay: relay
-// degraded|empty|broken|problems|protected|manual|unprotected
+// degraded|empty|broken|problems|protected|manual|unprotected|server
 func relay(ts *testscript.TestScript, _ bool, args []string) {
 	f := fakeOf(ts)
 	f.Mu.Lock()
@@ -212,6 +212,10 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	case "empty":
 		f.Live, f.Past, f.Blocked, f.LinkList, f.Of4, f.Served = nil, nil, nil, nil, api.Relay4{}, api.Server6{}
+	case "server":
+		o := &f.Overview
+		o.Roles, o.RelayID, o.RelayIDv4, o.Relay4, o.Peers = []string{"server6"}, "", "", nil, nil
+		o.Server6 = &api.Server6Totals{Links: 1, Prefixes: 2, Addresses: 3, Received: 9, Sent: 9, Dropped: 1}
 	case "broken":
 		f.Fail = errors.New("relay: does not answer")
 	case "protected":

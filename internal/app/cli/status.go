@@ -51,15 +51,17 @@ func writeStatus(out io.Writer, s api.Status) error {
 	g := newGrid()
 	runningRows(g, s.Version, s.Uptime, s.Started)
 	g.row("roles", strings.Join(s.Roles, ", "))
-	g.row("relay-id", dash(cmp.Or(s.RelayID, s.RelayIDv4)))
+	plays6, plays4 := slices.Contains(s.Roles, "relay6"), slices.Contains(s.Roles, "relay4")
+	if plays6 || plays4 {
+		g.row("relay-id", dash(cmp.Or(s.RelayID, s.RelayIDv4)))
+	}
 	if s.RelayID != "" && s.RelayIDv4 != "" && s.RelayID != s.RelayIDv4 {
 		g.row("relay-id.v4", s.RelayIDv4)
 	}
 	configRows(g, &s.Config)
 	g.row("clock", clockText(&s.Clock))
 	g.row("store", storeText(&s.Store))
-	plays6 := slices.Contains(s.Roles, "relay6")
-	if plays6 {
+	if plays6 || s.Server6 != nil {
 		g.row("kernel", hostText(&s.Host))
 	}
 	for i := range s.Peers {
