@@ -69,16 +69,16 @@ func (s *selection) flags(cmd *cobra.Command, a *ask, withPrefix bool) {
 	s.clientFlag(cmd)
 	s.linkFlag(cmd, a)
 	if withPrefix {
-		cmd.Flags().StringVar(&s.prefix, "prefix", "", "those in this prefix, or that it lies in")
+		cmd.Flags().StringVar(&s.prefix, "prefix", "", "only what is inside this prefix or contains it")
 	}
 }
 
 func (s *selection) clientFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.client, "client", "", "those of this client, as lists show it, in hexadecimal: its DUID, or its link-local and link-layer addresses where the DUID is not known; in DHCPv4 its client identifier, or 01 and its MAC address")
+	cmd.Flags().StringVar(&s.client, "client", "", "only this client, in hexadecimal, as the lists show it: its DUID, or its link-local and link-layer addresses if the DUID is not known; in DHCPv4 its client identifier, or 01 and its MAC address")
 }
 
 func (s *selection) linkFlag(cmd *cobra.Command, a *ask) {
-	cmd.Flags().StringVar(&s.link, "link", "", "those on this link: an interface's name")
+	cmd.Flags().StringVar(&s.link, "link", "", "only this link: the name of an interface")
 	mustFlag(cmd.RegisterFlagCompletionFunc("link", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return linkNames(cmd.Context(), a), cobra.ShellCompDirectiveNoFileComp
 	}))

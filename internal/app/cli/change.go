@@ -34,14 +34,16 @@ func clearCommand() *cobra.Command {
 	var all, block bool
 	cmd := &cobra.Command{
 		Use:   "clear [PREFIX]",
-		Short: "End what clients hold: routes and filters go at once",
-		Long: `End the delegations and leases that match all that is named (RFC 8987 O-2): exactly
-this prefix or address, this client, this link. The client is not told; the server
-still has its lease, and may grant it again when the client next asks. With --block
-it is not learned again until "fairlead unblock" with the same words. Leases of DHCPv4
-cannot be blocked, nor can a client whose DUID is not known: as soon as a server tells
-it, no block would meet the client. All cannot be blocked either: servers would go on
-granting prefixes that nobody can be reached by.`,
+		Short: "End delegations and leases of clients, with their routes and filters",
+		Long: `End the delegations and leases that match everything that is named (RFC 8987 O-2):
+exactly this prefix or address, this client, this link. Their routes and filters are
+removed at once. The client is not told. The server still has the lease, and may grant
+it again when the client next asks. With --block, Fairlead does not learn it again
+until "fairlead unblock" with the same arguments.
+
+Leases of DHCPv4 cannot be blocked. A client whose DUID is not known cannot be blocked
+either: when its DUID becomes known, the block would not match it any more. --all cannot
+be combined with --block: servers would go on granting prefixes that have no route.`,
 		Example: `  fairlead clear 2001:db8:4000::/56
   fairlead clear 192.0.2.7
   fairlead clear --client 00:03:00:01:02:00:5e:10:00:01 --link br-cust7 --block`,
@@ -66,7 +68,7 @@ granting prefixes that nobody can be reached by.`,
 	}
 	s.flags(cmd, &a, false)
 	cmd.Flags().BoolVar(&all, "all", false, "everything")
-	cmd.Flags().BoolVar(&block, "block", false, "and learn none like it until it is unblocked")
+	cmd.Flags().BoolVar(&block, "block", false, "do not learn it again until it is unblocked")
 	a.flags(cmd)
 	return cmd
 }
@@ -88,8 +90,8 @@ func unblockCommand() *cobra.Command {
 	var s selection
 	cmd := &cobra.Command{
 		Use:   "unblock [PREFIX]",
-		Short: "Take a block away that clear --block has set",
-		Long:  `Take away the block that names exactly this; "fairlead blocks" shows all.`,
+		Short: "Remove a block that clear --block has set",
+		Long:  `Remove the block that names exactly this. "fairlead blocks" shows all blocks.`,
 		Args:  atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b := api.Block{Link: s.link}

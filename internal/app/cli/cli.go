@@ -148,7 +148,7 @@ const (
 func Relay() []Command {
 	return []Command{
 		{Looks, delegationsCommand()},
-		Look("blocks", "Show what must not be learned", "blocks", writeBlocks),
+		Look("blocks", "Show the blocks that clear --block has set", "blocks", writeBlocks),
 		{Changes, unblockCommand()},
 	}
 }

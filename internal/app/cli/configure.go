@@ -26,11 +26,11 @@ func checkCommand(load loader) *cobra.Command {
 	return checkOf(defaultConfig, "Check a configuration file and show everything that is wrong with it",
 		`Check a configuration file, and the key files that it names, and show everything
 that is wrong, each with file, line and column. Nothing is changed, and Fairlead
-need not run. The file is `+defaultConfig+` unless it is named.
+need not run. If no file is named, it is `+defaultConfig+`.
 
-Warnings tell of what is likely to be a mistake, and of interfaces, accounts and
-programs that this machine does not have; the file can be used all the same. Where
-Fairlead runs, they also tell of a glob that misses links with delegations.`, load, true)
+A file with warnings alone can be used. Warnings tell of likely mistakes, and of
+interfaces, accounts and programs that this machine does not have. While Fairlead runs,
+they also tell of links with delegations that no rule of the file matches.`, load, true)
 }
 
 // checkOf is a command that checks a file, by default the one at this path. relays says that

@@ -154,10 +154,10 @@ func historyCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "history",
-		Short: "Show who had which prefix or address when",
-		Long: `Show who had which prefix or address when, the latest first. How long it is remembered is
-history.keep in the configuration. A time is a date, a date and a time in quotes
-("2026-05-01 12:00"), RFC 3339, or so long ago: 90s, 12h, 30d.`,
+		Short: "Show who had which prefix or address, and when",
+		Long: `Show who had which prefix or address, and when, the latest first. In the configuration,
+history.keep says for how long this is kept. A time is a date, a date and a time in quotes
+("2026-05-01 12:00"), a time of RFC 3339, or a time before now: 90s, 12h, 30d.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f := api.HistoryFilter{Limit: limit}
@@ -182,7 +182,7 @@ history.keep in the configuration. A time is a date, a date and a time in quotes
 	s.flags(cmd, &a, true)
 	cmd.Flags().StringVar(&from, "from", "", "what was delegated at or after this time")
 	cmd.Flags().StringVar(&to, "to", "", "what was delegated before this time")
-	cmd.Flags().IntVar(&limit, "limit", 100, "so many entries at most")
+	cmd.Flags().IntVar(&limit, "limit", 100, "the largest number of entries to show")
 	a.flags(cmd)
 	return cmd
 }

@@ -20,7 +20,7 @@ func guardCommand(run func(context.Context, string) error, purge func(string) er
 		checkOf(defaultGuardConfig, "Check a guard's configuration file and show everything that is wrong with it",
 			`Check a guard's configuration file, and the key files that it names, and show
 everything that is wrong, each with file, line and column. Nothing is changed, and
-the guard need not run. The file is `+defaultGuardConfig+` unless it is named.
+the guard need not run. If no file is named, it is `+defaultGuardConfig+`.
 "fairlead config reference --guard" explains every key.`, config.LoadGuard, false),
 		statusOf(a, "Show what a running guard protects, and what does not work as it should",
 			`Show what a running guard protects, and what does not work as it should. With
@@ -29,27 +29,27 @@ the guard need not run. The file is `+defaultGuardConfig+` unless it is named.
 		watchOf(a, "Show what happens to the protection, as it happens", ""),
 		reloadOf(a, "Make a running guard read its configuration file again",
 			`Make a running guard read its configuration file again, and show what that changes.
-If the file has problems they are shown, and the guard goes on with the
-configuration that it has.`),
-		purgeOf(defaultGuardConfig, "Remove the guard's filter and keys, for a guard that is not to come back",
+If the file has problems, they are shown, and the guard goes on with the old
+configuration.`),
+		purgeOf(defaultGuardConfig, "Remove the guard's filter and keys, when it will not run here any more",
 			`Remove the guard's filter from the kernel, and its connections and keys from
-strongSwan and the kernel, for a guard that is not to come back. One that runs is
-left alone: stop it first. From then on messages travel in clear again. Where there
-is no configuration file any more the defaults hold.`, purge, "nothing of the guard is left: DHCP travels in clear"),
+strongSwan and the kernel, when the guard will not run here any more. Stop the guard
+first: purge refuses while it runs. From then on messages travel in clear again. If
+there is no configuration file any more, the defaults are used.`, purge, "nothing of the guard is left: DHCP travels in clear"),
 	}
 	var path string
 	cmd := &cobra.Command{
 		Use:   "guard",
-		Short: "Protect somebody else's DHCP server or relay on this host (RFC 8213)",
-		Long: `Protect somebody else's DHCP server or relay on this host, which knows nothing of
-it, until SIGTERM or SIGINT: its messages to and from the configured peers travel
-in ESP or not at all, for DHCPv6 and DHCPv4. SIGHUP makes it
-read the configuration file again. The filter that stops what is in clear stays
-when the guard stops; "fairlead guard purge" removes it.
+		Short: "Protect the DHCP server or relay of another program on this host (RFC 8213)",
+		Long: `Protect the DHCP server or relay of another program on this host, until SIGTERM or
+SIGINT: its messages to and from the configured peers travel in ESP or not at all, for
+DHCPv6 and DHCPv4. The program itself needs no change. SIGHUP makes the guard read the
+configuration file again. The filter that drops messages in clear stays when the guard
+stops; "fairlead guard purge" removes it.
 
-Only programs that use UDP sockets can be protected. One that reads or writes
-packets below IP (ISC dhcpd and dhcrelay for IPv4, Kea unless told otherwise) is
-reported: IPsec never sees what it does.`,
+Only programs that use UDP sockets can be protected. The guard reports programs that
+read or write packets below IP (ISC dhcpd and dhcrelay for IPv4; Kea unless configured
+otherwise), because their packets do not pass IPsec.`,
 		Args: noOther(commands),
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), path) },
 	}

@@ -53,9 +53,9 @@ func ipsecPlanCommand(plan func(path string, guard bool) (string, error)) *cobra
 		Use:   "plan",
 		Short: "Print what a configuration sets up, as swanctl, ip xfrm and nft would show it",
 		Long: `Print what a configuration sets up so that peers are protected: connections as
-strongSwan reads them in swanctl.conf, states and policies as "ip xfrm" takes
-them, and the filter table that stops what is in clear as nft takes it. Keys are
-left out. Nothing is changed, and Fairlead need not run.`,
+strongSwan reads them in swanctl.conf, states and policies for "ip xfrm", and, for nft,
+the filter table that drops messages in clear. Keys are left out. Nothing is changed,
+and Fairlead need not run.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if guard && !cmd.Flags().Changed("config") {
@@ -70,7 +70,7 @@ left out. Nothing is changed, and Fairlead need not run.`,
 		},
 	}
 	configFlag(cmd, &path, defaultConfig)
-	cmd.Flags().BoolVar(&guard, "guard", false, "the file is that of \"fairlead guard\" (then "+defaultGuardConfig+" by default)")
+	cmd.Flags().BoolVar(&guard, "guard", false, "the file is one of \"fairlead guard\" (default "+defaultGuardConfig+")")
 	return cmd
 }
 
@@ -79,7 +79,7 @@ func ipsecKeyCommand() *cobra.Command {
 }
 
 const keyAdvice = `
-Others must not be able to read the file that it goes into:
+Other users must not be able to read the file:
 
   umask 077
 `
@@ -91,8 +91,8 @@ const pskOctets = 32
 func pskCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "psk",
-		Short: "Print a fresh pre-shared key, for ike: psk-file",
-		Long: `Print a fresh pre-shared key of 256 random bits, for ike: psk-file at both ends.
+		Short: "Make and print a pre-shared key, for ike: psk-file",
+		Long: `Make and print a pre-shared key of 256 random bits, for ike: psk-file at both ends.
 Each pair of hosts needs a key of its own.
 ` + keyAdvice + `  fairlead ipsec key psk >/etc/fairlead/keys/kea1.psk`,
 		Args: atMost(0),
@@ -107,10 +107,10 @@ func manualKeyCommand() *cobra.Command {
 	var algorithm string
 	cmd := &cobra.Command{
 		Use:   "manual",
-		Short: "Print fresh keys of one direction, for manual: key-file",
-		Long: `Print fresh keys of one direction, for key-file under manual. Each direction
-needs keys of its own; what is out at one end is in at the other. Keys by hand
-know no replayed packets and grow old: IKE is better wherever it can be had.
+		Short: "Make and print the keys of one direction, for manual: key-file",
+		Long: `Make and print the keys of one direction, for key-file under manual. Each direction
+needs keys of its own; "out" at one end is "in" at the other. Manual keys do not detect
+replayed packets, and stay the same until you change them: use IKE wherever you can.
 ` + keyAdvice + `  fairlead ipsec key manual >/etc/fairlead/keys/kea1-out.key`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -20,7 +20,7 @@ func linksCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "links [LINK]",
-		Short: "Show client-facing links, or all that is known of one",
+		Short: "Show client-facing links, or everything about one link",
 		Args:  atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {

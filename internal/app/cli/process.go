@@ -32,10 +32,11 @@ func runCommand(run func(context.Context, string) error) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Relay until told to stop",
-		Long: `Relay until SIGTERM or SIGINT. SIGHUP makes it read the
-configuration file again, as "fairlead reload" does. What it does to the kernel
-stays when it stops, so that its clients keep their routes until it is back; "fairlead purge" removes it.`,
+		Short: "Run all roles that the configuration has a section for",
+		Long: `Run all roles that the configuration has a section for, until SIGTERM or SIGINT. SIGHUP
+makes Fairlead read the configuration file again, as "fairlead reload" does. Routes and
+filters stay in the kernel when it stops, so that clients keep their routes until it runs
+again; "fairlead purge" removes them.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), path) },
 	}
@@ -46,11 +47,11 @@ stays when it stops, so that its clients keep their routes until it is back; "fa
 func purgeCommand(purge func(string) error) *cobra.Command {
 	return purgeOf(defaultConfig, "Remove every route, filter and IPsec key of Fairlead",
 		`Remove every route, filter and IPsec key of Fairlead from the kernel, and its
-connections from strongSwan, for a Fairlead that is not to come back. One that
-runs is left alone: stop it first. What goes to and from protected peers travels
-in clear from then on. What Fairlead keeps on disk stays, and so does what belongs
-to "fairlead guard", which has a purge of its own. Where there is no configuration
-file any more the defaults hold: routes with protocol 87.`, purge, "the kernel has no route, no filter and no key of Fairlead any more")
+connections from strongSwan, when it will not run here any more. Stop Fairlead
+first: purge refuses while it runs. From then on, messages to and from protected peers
+travel in clear. What Fairlead has on disk stays. So does everything of "fairlead guard",
+which has a purge of its own. If there is no configuration file any more, the defaults
+are used: routes with protocol 87.`, purge, "the kernel has no route, no filter and no key of Fairlead any more")
 }
 
 // purgeOf is a command that purges by a file, by default the one at this path, and then prints

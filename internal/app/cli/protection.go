@@ -74,8 +74,8 @@ func ipsecStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show how each peer of the running relay is protected, hop by hop",
 		Long: `Show how each peer of the running relay is protected, hop by hop: keying,
-algorithms, age and traffic of the ESP SAs, and what was dropped because it came
-or would have left in clear. "fairlead guard status" shows the same of a guard.`,
+algorithms, age and traffic of the ESP SAs, and how much was dropped because it came in
+clear or would have left in clear. "fairlead guard status" shows the same for a guard.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return look(cmd, &a, protectedPeers, writeProtection)

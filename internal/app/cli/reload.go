@@ -15,10 +15,10 @@ import (
 func reloadCommand() *cobra.Command {
 	return reloadOf(ask{}, "Read the configuration file again, without losing a packet",
 		`Read the configuration file again, without losing a packet, and show what that
-changes. If the file has problems they are shown, and Fairlead goes on with the
-configuration that it has. It also does so if the new file has no rule for a link that
-has delegations: they would lose their routes and filters. --force takes the new file
-all the same.`)
+changes. If the file has problems, they are shown, and Fairlead goes on with the old
+configuration. It does the same if the new file has no rule for a link that has
+delegations, because they would lose their routes and filters. --force takes the new
+file all the same.`)
 }
 
 // reloadOf is a command that has a process read its configuration file again, and prints what
@@ -46,7 +46,7 @@ func reloadOf(a ask, short, long string) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&r.DryRun, "dry-run", false, "show what would change, and change nothing")
 	if !a.guard {
-		cmd.Flags().BoolVar(&r.Force, "force", false, "also where links with delegations lose their rule")
+		cmd.Flags().BoolVar(&r.Force, "force", false, "reload even if links with delegations lose their rule")
 	}
 	a.flags(cmd)
 	return cmd

@@ -19,8 +19,8 @@ func statusCommand() *cobra.Command {
 	return statusOf(ask{}, "Show the relay at a glance, and what does not work as it should",
 		`Show the relay at a glance, and what does not work as it should. With --check the
 exit code is 0 if all is well, 3 if something is not as it should be, and 1 if the
-relay does not answer. What clients do wrong counts too, for ten minutes: packets with
-sources of others, and limits that are met.`, (*api.Client).Status, (*api.Status).Wrong, writeStatus)
+relay does not answer. For ten minutes this includes what clients do wrong: packets with
+a source that is not theirs, and requests above a limit.`, (*api.Client).Status, (*api.Status).Wrong, writeStatus)
 }
 
 // statusOf is a command that shows the status of a process.

@@ -46,11 +46,11 @@ func traceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace",
 		Short: "Show every step of the messages of one client or one link",
-		Long: `Show what comes of the messages of one client or one link, a line for each step:
-received, what a message carries (IAs, prefixes, lifetimes, status codes), to which
-server it was forwarded, what the server said, what was granted, extended, refused or
-ended and why, kept, installed and sent, or dropped and why. For a client whose DUID is
-not known, name its link.`,
+		Long: `Show what happens to the messages of one client or one link, with a line for each step:
+that a message was received, what it carries (IAs, prefixes, lifetimes, status codes), to
+which server it was forwarded, and what the server answered; what was granted, extended,
+refused or ended, and why; what was kept, installed and sent, or dropped, and why. If the
+DUID of a client is not known, name its link.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := s.filter()
