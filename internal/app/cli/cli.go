@@ -1,6 +1,6 @@
 // Package cli has the commands that a user types, and the text that they print. The commands that
 // look at a running Fairlead or change it are clients of its control interface. What run, guard,
-// plan and purge do is given to this package, so that it knows no relay.
+// plan and purge do is given to this package as two Processes, so that it knows no relay.
 //
 // Exit codes: 0 done, 1 not done (stderr says why), 2 the command line is wrong, 3 status --check
 // has found something wrong.
@@ -22,19 +22,21 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// Process is a process that plays roles by a configuration file.
+type Process interface {
+	Run(ctx context.Context, path string) error // returns when ctx ends
+	// Plan describes what the file sets up so that peers are protected. It leaves out the keys.
+	Plan(path string) (string, error)
+	Purge(path string) error
+}
+
 // Commands is what the program does besides talking to a running Fairlead.
 type Commands struct {
 	Version string
-	Run     func(ctx context.Context, configPath string) error // returns when ctx ends
-	Purge   func(configPath string) error
-	// Plan describes what a configuration, of the relay or of a guard, sets up so that peers are
-	// protected. It leaves out the keys.
-	Plan       func(configPath string, guard bool) (string, error)
-	Guard      func(ctx context.Context, configPath string) error // returns when ctx ends
-	PurgeGuard func(configPath string) error
-
-	Load  func(configPath string) (*config.Config, error) // a configuration of run
-	Roles []Command                                       // commands of the roles that run can play
+	Run     Process                                         // "fairlead run"
+	Guard   Process                                         // "fairlead guard"
+	Load    func(configPath string) (*config.Config, error) // a configuration of run
+	Roles   []Command                                       // commands of the roles that run can play
 }
 
 // Command is a command of a role, with its title in the help.
@@ -128,7 +130,7 @@ func New(c Commands) *cobra.Command {
 	for _, cmd := range c.Roles {
 		add(cmd.Title, cmd.Command)
 	}
-	add(processes, runCommand(c.Run), guardCommand(c.Guard, c.PurgeGuard), ipsecCommand(c.Plan), configCommand(c.Load), purgeCommand(c.Purge), loadCommand(), versionCommand(c.Version))
+	add(processes, runCommand(c.Run), guardCommand(c.Guard), ipsecCommand(c.Run, c.Guard), configCommand(c.Load), purgeCommand(c.Run), loadCommand(), versionCommand(c.Version))
 	root.SetHelpCommandGroupID(string(processes))
 	root.SetCompletionCommandGroupID(string(processes))
 	return root

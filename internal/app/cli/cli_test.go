@@ -39,25 +39,33 @@ func program() int {
 		defer f.Close()
 		stdout = io.MultiWriter(f, os.Stdout)
 	}
-	say := func(what string) error {
-		fmt.Fprintln(stdout, what)
-		if strings.Contains(what, "bad") {
-			return errors.New(what + ": the device is on fire:\nat the back")
-		}
-		return nil
-	}
 	return cli.Main(cli.Commands{
-		Version: "1.2.3",
-		Run:     func(_ context.Context, path string) error { return say("run " + path) },
-		Purge:   func(path string) error { return say("purge " + path) },
-		Plan: func(path string, guard bool) (string, error) {
-			return fmt.Sprintf("the plan of %s, guard %v\n", path, guard), say("plan " + path)
-		},
-		Guard:      func(_ context.Context, path string) error { return say("guard " + path) },
-		PurgeGuard: func(path string) error { return say("purge guard " + path) },
-		Load:       config.Kinds{config.Relay6Kind(), config.Relay4Kind(), config.Server6Kind()}.Load, Roles: cli.Join(cli.Relay(), cli.Relay4(), cli.Server6()),
+		Version: "1.2.3", Run: standIn{stdout, "run"}, Guard: standIn{stdout, "guard"},
+		Load: config.Kinds{config.Relay6Kind(), config.Relay4Kind(), config.Server6Kind()}.Load, Roles: cli.Join(cli.Relay(), cli.Relay4(), cli.Server6()),
 	}, os.Args[1:], stdout, os.Stderr)
 }
+
+// standIn is a process that only says what it was asked for, and fails for a bad file.
+type standIn struct {
+	io.Writer
+	name string
+}
+
+func (s standIn) say(what, path string) error {
+	fmt.Fprintln(s, what, path)
+	if strings.Contains(path, "bad") {
+		return errors.New(what + " " + path + ": the device is on fire:\nat the back")
+	}
+	return nil
+}
+
+func (s standIn) Run(_ context.Context, path string) error { return s.say(s.name, path) }
+
+func (s standIn) Plan(path string) (string, error) {
+	return fmt.Sprintf("the plan of %s for %s\n", path, s.name), s.say("plan", path)
+}
+
+func (s standIn) Purge(path string) error { return s.say("purge "+s.name, path) }
 
 // The scripts type commands and check what is printed. The control server stands over a small
 // relay with fixed figures. With UPDATE=1 the output is written into the scripts: read the

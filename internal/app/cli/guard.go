@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 
@@ -14,7 +13,7 @@ import (
 // defaultGuardConfig is where packages and the systemd unit expect the guard's configuration.
 const defaultGuardConfig = "/etc/fairlead/guard.yaml"
 
-func guardCommand(run func(context.Context, string) error, purge func(string) error) *cobra.Command {
+func guardCommand(p Process) *cobra.Command {
 	a := ask{guard: true}
 	commands := []*cobra.Command{
 		checkOf(defaultGuardConfig, "Check a guard's configuration file and show everything that is wrong with it",
@@ -35,7 +34,7 @@ configuration.`),
 			`Remove the guard's filter from the kernel, and its connections and keys from
 strongSwan and the kernel, when the guard will not run here any more. Stop the guard
 first: purge refuses while it runs. From then on messages travel in clear again. If
-there is no configuration file any more, the defaults are used.`, purge, "nothing of the guard is left: DHCP travels in clear"),
+there is no configuration file any more, the defaults are used.`, p, "nothing of the guard is left: DHCP travels in clear"),
 	}
 	var path string
 	cmd := &cobra.Command{
@@ -51,7 +50,7 @@ Only programs that use UDP sockets can be protected. The guard reports programs 
 read or write packets below IP (ISC dhcpd and dhcrelay for IPv4; Kea unless configured
 otherwise), because their packets do not pass IPsec.`,
 		Args: noOther(commands),
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), path) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.Run(cmd.Context(), path) },
 	}
 	configFlag(cmd, &path, defaultGuardConfig)
 	cmd.AddCommand(commands...)

@@ -13,10 +13,9 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-func ipsecCommand(plan func(path string, guard bool) (string, error)) *cobra.Command {
-	cmd := group("ipsec", "Protection between relays and servers (RFC 8213): plan, state and keys",
-		ipsecPlanCommand(plan), ipsecStatusCommand(), ipsecKeyCommand())
-	return cmd
+func ipsecCommand(run, guard Process) *cobra.Command {
+	return group("ipsec", "Protection between relays and servers (RFC 8213): plan, state and keys",
+		ipsecPlanCommand(run, guard), ipsecStatusCommand(), ipsecKeyCommand())
 }
 
 // group is a command that only has other commands below it.
@@ -46,9 +45,9 @@ func noOther(commands []*cobra.Command) cobra.PositionalArgs {
 	}
 }
 
-func ipsecPlanCommand(plan func(path string, guard bool) (string, error)) *cobra.Command {
+func ipsecPlanCommand(run, guard Process) *cobra.Command {
 	var path string
-	var guard bool
+	var ofGuard bool
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Print what a configuration sets up, as swanctl, ip xfrm and nft would show it",
@@ -58,10 +57,14 @@ the filter table that drops messages in clear. Keys are left out. Nothing is cha
 and Fairlead need not run.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if guard && !cmd.Flags().Changed("config") {
-				path = defaultGuardConfig
+			of := run
+			if ofGuard {
+				of = guard
+				if !cmd.Flags().Changed("config") {
+					path = defaultGuardConfig
+				}
 			}
-			text, err := plan(path, guard)
+			text, err := of.Plan(path)
 			if err != nil {
 				return err
 			}
@@ -70,7 +73,7 @@ and Fairlead need not run.`,
 		},
 	}
 	configFlag(cmd, &path, defaultConfig)
-	cmd.Flags().BoolVar(&guard, "guard", false, "the file is one of \"fairlead guard\" (default "+defaultGuardConfig+")")
+	cmd.Flags().BoolVar(&ofGuard, "guard", false, "the file is one of \"fairlead guard\" (default "+defaultGuardConfig+")")
 	return cmd
 }
 

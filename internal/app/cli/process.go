@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +27,7 @@ func mustFlag(err error) {
 	}
 }
 
-func runCommand(run func(context.Context, string) error) *cobra.Command {
+func runCommand(p Process) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -38,29 +37,29 @@ makes Fairlead read the configuration file again, as "fairlead reload" does. Rou
 filters stay in the kernel when it stops, so that clients keep their routes until it runs
 again; "fairlead purge" removes them.`,
 		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), path) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.Run(cmd.Context(), path) },
 	}
 	configFlag(cmd, &path, defaultConfig)
 	return cmd
 }
 
-func purgeCommand(purge func(string) error) *cobra.Command {
+func purgeCommand(p Process) *cobra.Command {
 	return purgeOf(defaultConfig, "Remove every route, filter and IPsec key of Fairlead",
 		`Remove every route, filter and IPsec key of Fairlead from the kernel, and its
 connections from strongSwan, when it will not run here any more. Stop Fairlead
 first: purge refuses while it runs. From then on, messages to and from protected peers
 travel in clear. What Fairlead has on disk stays. So does everything of "fairlead guard",
 which has a purge of its own. If there is no configuration file any more, the defaults
-are used: routes with protocol 87.`, purge, "the kernel has no route, no filter and no key of Fairlead any more")
+are used: routes with protocol 87.`, p, "the kernel has no route, no filter and no key of Fairlead any more")
 }
 
 // purgeOf is a command that purges by a file, by default the one at this path, and then prints
 // done.
-func purgeOf(path, short, long string, purge func(string) error, done string) *cobra.Command {
+func purgeOf(path, short, long string, p Process, done string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "purge", Short: short, Long: long, Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := purge(orNone(cmd, path)); err != nil {
+			if err := p.Purge(orNone(cmd, path)); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), done)

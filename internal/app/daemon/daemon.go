@@ -78,16 +78,8 @@ func Guarding(guard role.Role) Program {
 
 // Commands are the command line of a program whose "fairlead run" can play these roles.
 func Commands(guard role.Role, roles ...role.Role) cli.Commands {
-	run, guarding := Relaying(roles...), Guarding(guard)
-	c := cli.Commands{
-		Version: service.Version(), Run: run.Run, Purge: run.Purge, Load: run.Load, Guard: guarding.Run, PurgeGuard: guarding.Purge,
-		Plan: func(path string, ofGuard bool) (string, error) {
-			if ofGuard {
-				return guarding.Plan(path)
-			}
-			return run.Plan(path)
-		},
-	}
+	run := Relaying(roles...)
+	c := cli.Commands{Version: service.Version(), Run: run, Guard: Guarding(guard), Load: run.Load}
 	for i := range roles {
 		c.Roles = cli.Join(c.Roles, roles[i].Commands)
 	}
