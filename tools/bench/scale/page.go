@@ -67,46 +67,43 @@ var document = harness.Page(`# What grows how
 
 Written by {{code "go run ./tools/bench scale"}}.
 
-A core and a store are filled with delegations: one prefix for each client, 25
-clients on a link until there are 4 000 links, the strictest filter, so that each
-delegation is one route and three filter elements. Each grant is a Request, its
-Reply, a record and what the kernel is asked for, in groups of 512 as they form
-at full speed. Then everything is read back and compared, the process restarted
-with a kernel that has forgotten everything, one link cleared, and the rest left
-to expire in one instant.
+A core and a store are filled with delegations: one prefix for each client, and 25 clients on
+each link until there are 4 000 links. The filter is the strictest, so each delegation is one
+route and three filter elements. Each grant is a Request, its Reply, a record, and requests to
+the kernel, in groups of 512 as they form at full speed. Then everything is read back and
+compared, the process is restarted with a kernel that has forgotten everything, one link is
+cleared, and the other delegations expire at one instant.
 
-Times are processor time, the garbage collector's included: what else the machine
-does disturbs them less than the clock's.
+Times are processor time, the garbage collector's included, because that depends less on what
+else the machine does.
 
-The kernel's part is counted, not done, with the costs in {{code "tools/bench/scale/kernel.go"}},
+The kernel's part is not done but computed, with the costs in {{code "tools/bench/scale/kernel.go"}},
 which were measured. {{code "go run ./tools/bench scale -kernel -sizes 1000,100000"}} does it.
 
 {{.Markdown}}
 
 ## In words
 
-- **Memory** grows in step with the delegations. What is kept of each has no
-  pointers, so that the garbage collector's work does not grow with it. What one
-  delegation takes among a thousand is mostly what the links take.
-- **The disk** has each record once, in some 190 octets, and beside them what was
-  written last: a log of a few megabytes, and tables that have yet to be merged.
-  Nothing is compressed: that would save three fifths of the disk and cost a fifth
-  of a commit's time.
-- **One grant** costs the same among a million as among a thousand: every index is
-  a hash table or a trie, the next end comes from a heap whose depth is the
-  logarithm, the kernel's routes are a trie and its sets hash tables.
-- **A restart** grows in step: every record is looked at, read, and asked of the
-  kernel. Up to a hundred thousand it takes seconds, most of it the kernel's.
-- **A comparison** holds nobody up: it is done in parts, between which packets
-  pass, and what changes meanwhile is left out. The longest part is the search
-  for what nobody wants, at the end.
-- **Reading the filter back** is what grows faster than the delegations: the kernel
-  walks a set from its beginning for each few hundred elements that it lists. At
-  a million it takes minutes, though none of ours. So a comparison leaves it out while
-  nobody else has changed anything in nftables and nothing of ours has failed, but
-  for one in 64: what is left, routes read and compared, takes a tenth of the time
-  at a hundred thousand. Beside a program that changes nftables all the time,
-  comparisons would have to be rare.
+- **Memory** grows in proportion to the delegations. The data of a delegation has no pointers, so
+  the garbage collector's work does not grow with it. With a thousand delegations, most of the
+  memory is that of the links.
+- **The disk** has each record once, in about 190 octets, and also what was written last: a log of
+  a few megabytes, and tables that have not been merged yet. Nothing is compressed: that would
+  save three fifths of the disk, and cost a fifth of a commit's time.
+- **One grant** costs the same with a million delegations as with a thousand: every index is a hash
+  table or a trie, the next end comes from a heap whose depth is the logarithm, the kernel's routes
+  are a trie, and its sets are hash tables.
+- **A restart** grows in proportion: every record is checked, read and compared with the kernel. Up
+  to a hundred thousand delegations it takes seconds, most of them in the kernel.
+- **A comparison** does not delay packets: it is done in parts, between which packets pass, and it
+  leaves out what changes meanwhile. The longest part is the search for routes that are no longer
+  wanted, at the end.
+- **Reading the filter back** grows faster than the delegations: the kernel goes through a set from
+  its beginning for each few hundred elements that it lists. With a million elements that takes
+  minutes of the kernel's time. So a comparison leaves it out while no other program has changed
+  nftables and nothing of ours has failed, except once in 64 times. The rest, reading and comparing
+  the routes, takes a tenth of the time with a hundred thousand delegations. If another program
+  changes nftables all the time, comparisons have to be rare.
 - **The end of all at once** comes in Ticks of 512 ends; packets pass between
   them.
 `)
