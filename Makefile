@@ -67,7 +67,7 @@ man: ## man pages of all commands, for packages: build/man8
 $(BUILD)/bench: FORCE
 	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./tools/bench
 
-bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relays against those of others, half an hour; writes docs/performance.md; BENCH=flags
+bench: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## relays and server against those of others, half an hour; writes docs/performance.md; BENCH=flags
 	$(SUDO) $(BUILD)/bench $(BENCH)
 
 bench-against: packages-bench $(BUILD)/fairlead $(BUILD)/bench ## the relay against that of the revision REV, in turns; benchstat says what is more than noise; BENCH=flags

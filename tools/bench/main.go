@@ -1,7 +1,7 @@
 // Command bench measures Fairlead, holds it against the bars that it has to reach, and
 // writes what it found into a document.
 //
-//	bench [relays] [options]     as a whole process against other relays, or against
+//	bench [relays] [options]     as a whole process against other relays and servers, or against
 //	                             that of another revision with -against: docs/performance.md
 //	bench ipsec [options]        what IPsec costs, and how fast it comes: docs/ipsec-figures.md
 //	bench scale [options]        what grows how with the delegations: docs/scale.md
@@ -41,7 +41,7 @@ func run(args []string) error {
 	}
 	switch name {
 	case "relays":
-		return harness.Main(&relays.Suite{}, &harness.Run{Name: name, Rounds: 5}, "docs/performance.md", "relay6- or relay4-", args)
+		return harness.Main(&relays.Suite{}, &harness.Run{Name: name, Rounds: 5}, "docs/performance.md", "relay6-, relay4- or server6-", args)
 	case "ipsec":
 		return harness.Main(ipsec.Suite{}, &harness.Run{Name: name, Rounds: 5}, "docs/ipsec-figures.md", "ipsec-", args)
 	case "scale":

@@ -60,6 +60,15 @@ func version(program string) string {
 	return first
 }
 
+// Debian is the version of a package that is installed.
+func Debian(pkg string) string {
+	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", pkg).Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
 // FileSystem is the kind of file system that a folder is on, such as "ext4" or "tmpfs".
 func FileSystem(dir string) string {
 	out, err := exec.Command("findmnt", "-n", "-o", "FSTYPE", "-T", dir).Output()

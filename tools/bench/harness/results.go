@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os/exec"
 	"slices"
+	"strings"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchmath"
@@ -82,6 +84,15 @@ func (r *Results) Read(text io.Reader) error {
 		r.take(one)
 	}
 	return lines.Err()
+}
+
+// Benchmarks runs Go benchmarks of a package of this tree, and adds their figures.
+func (r *Results) Benchmarks(pkg string, names ...string) error {
+	out, err := exec.Command("go", "test", "-run", "^$", "-bench", "^Benchmark("+strings.Join(names, "|")+")$", "-benchmem", pkg).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go test: %w: %s", err, out)
+	}
+	return r.Read(strings.NewReader(string(out)))
 }
 
 // Values are the figures of a name in a unit, one a round.

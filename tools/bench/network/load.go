@@ -27,6 +27,8 @@ type Load struct {
 	Length         time.Duration // or
 	Count          int           // exchanges
 	Timeout        time.Duration // as it is by default if 0
+
+	relayed bool // they are behind a relay agent, which is the generator itself
 }
 
 // Plain and Plain4 are mixes in which nothing changes.
@@ -37,6 +39,7 @@ const (
 
 // Result is what the load generator tells, and what the relay used meanwhile.
 type Result struct {
+	Seconds      float64         `json:"seconds"`
 	Offered      int             `json:"offered"`
 	Answered     int             `json:"answered"`
 	Late         int             `json:"late"`
@@ -46,8 +49,9 @@ type Result struct {
 	Kinds        map[string]Kind `json:"kinds"`
 	Exhausted    bool            `json:"exhausted"` // it ended early: no client was left
 
-	CPU time.Duration `json:"-"` // of the relay
-	RSS int64         `json:"-"` // of the relay, at the end
+	CPU  time.Duration `json:"-"` // of the relay
+	RSS  int64         `json:"-"` // of the relay, at the end
+	Busy float64       `json:"-"` // what part of the time the generator had something to do
 }
 
 // Kind is what became of the exchanges of one kind.
@@ -73,23 +77,28 @@ const (
 	RSS      = "rss-B"
 )
 
+// Loss is what part of the exchanges was not answered in time.
+func (r Result) Loss() float64 {
+	if r.Offered == 0 {
+		return 0
+	}
+	return 1 - float64(r.Answered)/float64(r.Offered)
+}
+
 // AddTo adds the figures under a name.
 func (r Result) AddTo(to *harness.Results, name string) {
-	loss := 0.0
-	if r.Offered > 0 {
-		loss = 1 - float64(r.Answered)/float64(r.Offered)
-	}
 	to.Add(name, r.Answered+r.Late,
 		harness.Of(r.CPU.Seconds()/float64(r.Answered+r.Late), CPU), harness.Of(r.AnsweredRate, Rate), harness.Of(r.OfferedRate, Offered),
-		harness.Of(r.Latency.P50/1e6, P50), harness.Of(r.Latency.P99/1e6, P99), harness.Of(loss, Loss), harness.Of(float64(r.RSS), RSS))
+		harness.Of(r.Latency.P50/1e6, P50), harness.Of(r.Latency.P99/1e6, P99), harness.Of(r.Loss(), Loss), harness.Of(float64(r.RSS), RSS))
 }
 
 // Arguments are those of `fairlead load`, on an interface.
 func (l Load) Arguments(port string) []string {
-	args := []string{
-		"load", "--json", "--interface", port,
-		"--clients", strconv.Itoa(l.Clients), "--first", strconv.Itoa(l.First), "--mix", l.Mix,
+	args := []string{"load", "--json", "--interface", port}
+	if l.relayed {
+		args = []string{"load", "--json", "--server", LinkAddress, "--link-address", AgentAddress}
 	}
+	args = append(args, "--clients", strconv.Itoa(l.Clients), "--first", strconv.Itoa(l.First), "--mix", l.Mix)
 	if l.Family == loadgen.DHCPv4 {
 		args = append(args, "-4")
 	}
@@ -115,7 +124,7 @@ func (l Load) Arguments(port string) []string {
 // Play waits until the relay has nothing left to do, runs the load, and measures the
 // relay from the moment when the generator starts to measure.
 func (n *Network) Play(l Load) (res Result, err error) {
-	if err := n.idle(); err != nil {
+	if err := n.Idle(); err != nil {
 		return res, err
 	}
 	return n.PlayNow(l)
@@ -123,12 +132,15 @@ func (n *Network) Play(l Load) (res Result, err error) {
 
 // PlayNow is Play whatever the relay has to do.
 func (n *Network) PlayNow(l Load) (res Result, err error) {
-	var before time.Duration
+	var before, prepared time.Duration
 	g, err := n.generate(n.port(), l)
 	if err != nil {
 		return res, err
 	}
 	res, err = g.follow(func() (err error) {
+		if prepared, err = harness.CPU(g.cmd.Process.Pid); err != nil {
+			return err
+		}
 		before, err = harness.CPU(n.Pid())
 		return err
 	})
@@ -140,6 +152,7 @@ func (n *Network) PlayNow(l Load) (res Result, err error) {
 		return res, err
 	}
 	res.CPU = after - before
+	res.Busy = (g.cmd.ProcessState.UserTime() + g.cmd.ProcessState.SystemTime() - prepared).Seconds() / res.Seconds
 	res.RSS, err = harness.Resident(n.Pid())
 	return res, err
 }
@@ -168,9 +181,9 @@ func (n *Network) Beside(port string, l Load, f func() error) (other Result, err
 	return other, errors.Join(err, <-ended)
 }
 
-// idle waits until the relay does nothing, for instance with what an overload has
+// Idle waits until the relay does nothing, for instance with what an overload has
 // left in its queues. One that never rests is measured all the same.
-func (n *Network) idle() error {
+func (n *Network) Idle() error {
 	const (
 		look  = 100 * time.Millisecond
 		limit = 10 * time.Second
@@ -196,10 +209,10 @@ type generator struct {
 
 // generate starts a load generator. It is to be followed.
 func (n *Network) generate(port string, l Load) (*generator, error) {
-	l.Family = n.options.Family
+	l.Family, l.relayed = n.options.Family, n.options.Server
 	args := append([]string{n.options.Generator}, l.Arguments(port)...)
 	if n.options.Pinned {
-		args = harness.Pinned(otherCore, args...)
+		args = harness.Pinned(GeneratorCore, args...)
 	}
 	g := &generator{cmd: exec.Command(args[0], args[1:]...)}
 	g.cmd.Stderr = &g.diag

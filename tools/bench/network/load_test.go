@@ -20,6 +20,10 @@ func TestArguments(t *testing.T) {
 			[]string{"load", "--json", "--interface", "g0", "--clients", "256", "--first", "0", "--mix", Plain, "--window", "64", "--duration", "2s"},
 		},
 		{
+			Load{Clients: 9, Mix: "four-way=1", Window: 64, Length: time.Second, relayed: true},
+			[]string{"load", "--json", "--server", LinkAddress, "--link-address", AgentAddress, "--clients", "9", "--first", "0", "--mix", "four-way=1", "--window", "64", "--duration", "1s"},
+		},
+		{
 			Load{Clients: 9, First: 5, Prepare: 3, Mix: "renew=1", Window: 64, Rate: 1e6, Count: 7, Timeout: time.Second},
 			[]string{"load", "--json", "--interface", "g0", "--clients", "9", "--first", "5", "--mix", "renew=1", "--prepare", "3", "--rate", "1000000", "--count", "7", "--timeout", "1s"},
 		},

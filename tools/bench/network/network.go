@@ -3,7 +3,8 @@
 //	gen g0 ------ d0 relay u0 ------ s0 srv
 //
 // three namespaces joined by veth pairs. `fairlead load` plays the clients in gen, and
-// a server that keeps no state (lab/reflector) answers in srv.
+// a server that keeps no state (lab/reflector) answers in srv. Where a server is measured, it
+// takes the relay's place, and `fairlead load` plays a relay agent.
 package network
 
 import (
@@ -24,15 +25,16 @@ import (
 	"fairlead/tools/bench/harness"
 )
 
-// Cores, where there are two: the relay has the first to itself.
+// Cores, where there are two: what is measured has the first to itself.
 const (
-	RelayCore = "0"
-	otherCore = "1"
+	RelayCore     = "0"
+	GeneratorCore = "1"
 )
 
 // Addresses of every network.
 const (
 	LinkAddress   = "2001:db8:1::1"  // on d0
+	AgentAddress  = "2001:db8:1::2"  // on g0, of the relay agent that a server hears
 	RelayAddress  = "2001:db8:ff::1" // on u0
 	ServerAddress = "2001:db8:ff::2" // on s0
 
@@ -75,6 +77,9 @@ type Options struct {
 	// Pinned gives the relay a core to itself, and puts everything before what else
 	// the machine does.
 	Pinned bool
+	// Server has a server measured, in place of the relay: it hears a relay agent in gen, and
+	// nobody answers in srv.
+	Server bool
 	// Switched has the clients' link go through a bridge in gen, whose ports h0 and f0
 	// are there for two hosts.
 	Switched bool
@@ -129,6 +134,9 @@ func (n *Network) build() error {
 	if err := errors.Join(down, up, port); err != nil {
 		return err
 	}
+	if n.options.Server {
+		return n.introduce()
+	}
 	words := []string{AddressesOf(n.options.Family).Server}
 	for _, code := range n.options.Needs {
 		words = append(words, strconv.Itoa(int(code)))
@@ -137,6 +145,24 @@ func (n *Network) build() error {
 		return err
 	}
 	return n.Listens(n.Srv)
+}
+
+// introduce makes gen a relay agent, which the server's kernel knows, and which knows the server's
+// address.
+func (n *Network) introduce() error {
+	g0, err := n.Gen.Interface("g0")
+	if err != nil {
+		return err
+	}
+	d0, err := n.Relay.Interface("d0")
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		n.Gen.Address("g0", AgentAddress+"/64"),
+		n.batch(n.Gen, fmt.Sprintf("neigh replace %s lladdr %s dev g0 nud permanent", LinkAddress, d0.HardwareAddr)),
+		n.batch(n.Relay, fmt.Sprintf("neigh replace %s lladdr %s dev d0 nud permanent", AgentAddress, g0.HardwareAddr)),
+	)
 }
 
 // batch runs lines of ip(8) of either family.
@@ -203,7 +229,7 @@ func (n *Network) self(d *lab.Node, task string, words ...string) (*lab.Proc, er
 	}
 	args := append([]string{self, task}, words...)
 	if n.options.Pinned {
-		args = harness.Pinned(otherCore, args...)
+		args = harness.Pinned(GeneratorCore, args...)
 	}
 	return d.Start(lab.Command{Name: task, Args: args})
 }
@@ -264,6 +290,23 @@ func (n *Network) signal(s syscall.Signal) (err error) {
 		err = errors.Join(err, p.Signal(s))
 	}
 	return err
+}
+
+// SteadyMemory waits until the relay's memory has stopped to change, and returns it.
+func (n *Network) SteadyMemory() (rss int64, err error) {
+	const quiet = 5 * time.Second
+	since := time.Now()
+	for end := since.Add(Patience); time.Now().Before(end) && time.Since(since) < quiet; time.Sleep(time.Second) {
+		now, err := harness.Resident(n.Pid())
+		if err != nil {
+			return 0, err
+		}
+		if change := now - rss; change > rss/100 || change < -rss/100 {
+			since = time.Now()
+			rss = now
+		}
+	}
+	return harness.Resident(n.Pid())
 }
 
 // Rest stops the relay until its turn comes.

@@ -2,10 +2,12 @@ package relays
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"fairlead/tools/bench/harness"
 	"fairlead/tools/bench/network"
+	"fairlead/tools/bench/servers"
 )
 
 // Told: see harness.Suite. Of two versions benchstat tells, else there are tables.
@@ -19,9 +21,9 @@ func (s *Suite) Told(r *harness.Run) (told string, err error) {
 	return told, nil
 }
 
-// tables are those of both roles.
+// tables are those of both roles, and of the server.
 func (s *Suite) tables(r *harness.Results) []harness.Grid {
-	return append(s.relay6().tables(r), s.relay4().tables(r)...)
+	return slices.Concat(s.relay6().tables(r), s.relay4().tables(r), servers.Tables(r))
 }
 
 // tables are the plain load for everybody and the mix for us.
@@ -96,7 +98,7 @@ func (s *Suite) Document(r *harness.Run) (string, error) {
 	if s.only != "" || s.against != "" {
 		return "", nil
 	}
-	return s.document(r, time.Now().UTC(), append(s.relay6().titles(), s.relay4().titles()...))
+	return s.document(r, time.Now().UTC(), slices.Concat(s.relay6().titles(), s.relay4().titles(), servers.Titles()))
 }
 
 func (s *role) titles() (all []string) {
@@ -111,7 +113,7 @@ func (s *Suite) document(r *harness.Run, when time.Time, titles []string) (strin
 		"When": when, "Results": r.Results, "Judged": r.Judged, "Titles": titles, "Tables": s.tables(r.Results), "Notes": r.Notes(),
 		"Rounds": r.Rounds, "Length": s.length, "Clients": s.clients, "Present": s.present,
 		"OpenRate": openRate, "PeakWindow": peakWindow, "Many": manyClients, "Factor": overloadFactor, "Enough": enoughOverload, "BlindVsISC": s.relay6().blindVsISC, "BlindVsISC4": s.relay4().blindVsISC,
-		"Throwers": network.Throwers, "LeastElsewhere": leastElsewhere,
+		"EqualRate": servers.EqualRate, "Throwers": network.Throwers, "LeastElsewhere": leastElsewhere,
 	})
 }
 
@@ -205,6 +207,25 @@ receiver's queue.
   them a flood on a second one, of Solicits from {{.Throwers}} link-layer addresses as fast as the
   second core can send. The figure is what is lost when the relay serves the second link,
   less what is lost when it does not. Void if the flood is under {{.LeastElsewhere}} a second.
+
+The server is measured in the relay's place, alone on its core, and on the other core a relay
+agent brings it the messages of clients that are behind that:
+
+- Both servers delegate a /60 of one pool to each client, have their leases in a file on
+  the file system above, and log warnings alone. fairlead syncs each lease to the disk before the
+  Reply leaves, and Kea's memfile syncs none. Each exchange is Solicit, Advertise, Request, Reply, for
+  a client that has no lease.
+- At equal load perfdhcp has {{.EqualRate}} clients a second begin. Twice as many would leave perfdhcp no
+  time, as it does not wait then but looks for answers all the time: so {{code "fairlead load"}} finds the
+  peaks. It has 16 to 1024 exchanges under way, and the peak is the most that a server answers
+  where less than 0.5 % is lost.
+- The comparisons are void if the generator's core was busy for more than 90 % of the time.
+- server6-memory, server6-full-pool and server6-start: two servers with a pool of 2^20 prefixes.
+  In one's store are leases for 99 % of the pool, each for one client behind the relay agent; the bench
+  writes them there before the server starts. The other's is empty. The first figure is the difference
+  of their memory, the second that of their CPU time for a Solicit. Then the one with the
+  leases starts anew, with the page cache dropped; from the start of the program to the answer to a
+  Renew of a random lease, which the relay agent sends every 10 ms.
 
 Contenders:
 

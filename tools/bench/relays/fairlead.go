@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/relay"
@@ -271,21 +270,4 @@ func (l *loaded) clear() error {
 		return err != nil || left == 0
 	})
 	return errors.Join(err, late)
-}
-
-// steadyMemory waits until the relay's memory has stopped to change, and returns it.
-func (l *loaded) steadyMemory() (rss int64, err error) {
-	const quiet = 5 * time.Second
-	since := time.Now()
-	for end := since.Add(network.Patience); time.Now().Before(end) && time.Since(since) < quiet; time.Sleep(time.Second) {
-		now, err := harness.Resident(l.Pid())
-		if err != nil {
-			return 0, err
-		}
-		if change := now - rss; change > rss/100 || change < -rss/100 {
-			since = time.Now()
-			rss = now
-		}
-	}
-	return harness.Resident(l.Pid())
 }

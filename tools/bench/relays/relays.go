@@ -80,10 +80,11 @@ func (c *contender) title() string {
 	if !c.isPeer() {
 		return title
 	}
-	version, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", c.deb).Output()
-	if c.name == helper { // which is not installed, and does not know its version
-		version, err = exec.Command("sh", "-c", "apt-cache show --no-all-versions "+c.deb+" | sed -n 's/^Version: //p'").Output()
+	if c.name != helper {
+		return title + ", " + harness.Debian(c.deb)
 	}
+	// It is not installed, and does not know its version.
+	version, err := exec.Command("sh", "-c", "apt-cache show --no-all-versions "+c.deb+" | sed -n 's/^Version: //p'").Output()
 	if err != nil {
 		version = []byte("unknown")
 	}

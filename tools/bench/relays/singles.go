@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -31,12 +30,7 @@ func (s *role) allocations() harness.Bench {
 	return harness.Bench{
 		Name: s.bench("allocs"), Between: []string{ours}, Once: true,
 		Turns: []harness.Turn{func(_ string, _ int, to *harness.Results) error {
-			cmd := exec.Command("go", "test", "-run", "^$", "-bench", "^Benchmark("+strings.Join(s.benchmarks[:], "|")+")$", "-benchmem", "./internal/core/"+s.name)
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("go test: %w: %s", err, out)
-			}
-			return to.Read(strings.NewReader(string(out)))
+			return to.Benchmarks("./internal/core/"+s.name, s.benchmarks[:]...)
 		}},
 		Bars: []harness.Bar{{Name: s.bar("allocs"), Wanted: "0 a message", Judge: s.judgeAllocations}},
 	}
@@ -54,7 +48,7 @@ func (s *role) judgeAllocations(r *harness.Results) harness.Verdict {
 // each round is a process of its own.
 func (s *role) memory() harness.Bench {
 	b := s.single("memory", func(l *loaded, who string, round int, to *harness.Results) error {
-		rss, err := l.steadyMemory()
+		rss, err := l.SteadyMemory()
 		if err == nil {
 			to.Add(s.of("Memory", who), s.present, harness.Of(float64(rss), network.RSS))
 		}
@@ -189,7 +183,7 @@ func (s *role) restore() harness.Bench {
 		if s.against != "" {
 			return nil
 		}
-		rss, err := l.steadyMemory()
+		rss, err := l.SteadyMemory()
 		if err == nil {
 			to.Add(s.of("Restore", who), 1, harness.Of(float64(rss), network.RSS))
 		}

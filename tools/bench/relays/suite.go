@@ -1,6 +1,6 @@
 // Package relays times the relay as a whole process against other relays, and holds it
 // against the bars that it has to reach; or, with -against, against the relay of
-// another revision of this tree.
+// another revision of this tree. The server's bars (tools/bench/servers) come after its own.
 //
 // It needs root, two cores, and the packages of scripts/packages bench. Every contender
 // has a network of its own (tools/bench/network). The relay has the first core to
@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"fairlead/tools/bench/harness"
+	"fairlead/tools/bench/servers"
 )
 
 // Suite is the benches of docs/performance.md.
@@ -60,12 +61,12 @@ func (s *Suite) Benches(r *harness.Run) ([]harness.Bench, error) {
 		return s.versions()
 	}
 	six, four := s.relay6(), s.relay4()
-	return []harness.Bench{
+	return append([]harness.Bench{
 		// What adds delegations comes late.
 		six.contest(), six.allocations(), six.memory(), six.coldClients(), six.manyAddresses(), six.restore(), six.grantGrowth(), six.grants(),
 		six.slowDisk(), six.flood(), six.floodElsewhere(),
 		four.contest(), four.allocations(), four.manyAddresses(), four.flood(),
-	}, nil
+	}, servers.New(r, s.length).Benches()...), nil
 }
 
 func (s *Suite) check() error {
