@@ -45,6 +45,7 @@ const (
 	Cleared
 	Evicted
 	Replaced // the server gave the client another one in its place
+	Declined // its client has found that another host uses it
 
 	LimitClient
 	LimitLink
@@ -63,7 +64,7 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"", "expired", "released", "withdrawn", "moved-away", "cleared", "evicted", "replaced",
+	"", "expired", "released", "withdrawn", "moved-away", "cleared", "evicted", "replaced", "declined",
 	"limit-client", "limit-link", "limit-host", "not-delegable", "overlap", "move-denied", "still-answers", "duplicate-duid", "blocked", "bad-lifetimes", "not-kept", "release-mismatch", "answers-release",
 }
 

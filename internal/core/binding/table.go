@@ -162,6 +162,27 @@ func (t *Table) near(vrf string, p netip.Prefix, look func(*bart.Table[ref], net
 	}
 }
 
+// Find is the live binding of exactly this prefix in any VRF, or nil. It is for a role that has each
+// prefix once.
+func (t *Table) Find(p netip.Prefix) *Slot {
+	for _, space := range t.spaces {
+		if r, ok := space.Get(p); ok {
+			return t.slots.At(r)
+		}
+	}
+	return nil
+}
+
+// Overlaps reports whether a prefix is that of a live binding in any VRF, contains one, or lies in one.
+func (t *Table) Overlaps(p netip.Prefix) bool {
+	for _, space := range t.spaces {
+		if space.OverlapsPrefix(p) {
+			return true
+		}
+	}
+	return false
+}
+
 // VRFs are all VRFs that ever had a binding.
 func (t *Table) VRFs() iter.Seq[string] { return maps.Keys(t.spaces) }
 

@@ -49,6 +49,7 @@ const (
 	DropInvalid
 	DropUnknownType
 	DropNoAnswer
+	DropUnicast
 	drops
 )
 
@@ -58,7 +59,7 @@ var dropNames = [drops]string{
 	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
 	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id", "no-link-local",
 	"too-early", "agent-information", "no-giaddr", "spoofed-giaddr", "ambiguous-giaddr", "wrong-vpn",
-	"no-token", "no-subnet", "other-server", "invalid", "unknown-type", "no-answer",
+	"no-token", "no-subnet", "other-server", "invalid", "unknown-type", "no-answer", "unicast",
 }
 
 func (d Drop) String() string { return dropNames[d] }

@@ -3,6 +3,7 @@ package server6
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -10,9 +11,11 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/pool"
 	"fairlead/internal/wire/dhcp6"
 )
+
+// addressBits are the bits of an address.
+const addressBits = 128
 
 // maxIAs bounds how many IAs of one message are looked at. Each costs as much as a message.
 const maxIAs = 64
@@ -20,27 +23,25 @@ const maxIAs = 64
 // assign answers a Solicit, Request, Renew or Rebind (RFC 8415 sections 18.3.1, 18.3.2, 18.3.4
 // and 18.3.5).
 func (s *Server) assign(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
-	answer := dhcp6.Reply
-	if r.m.Type() == dhcp6.Solicit {
-		_, r.rapid = r.m.Options().First(dhcp6.OptionRapidCommit)
-		if r.rapid = r.rapid && r.subnet.RapidCommit; !r.rapid {
-			answer = dhcp6.Advertise
-		}
-	}
 	if !r.readIAs() {
 		return effect.DropInvalid, false
 	}
 	for i := range r.ias {
-		s.decide(now, r, &r.ias[i])
-		if answer == dhcp6.Advertise {
-			s.reserve(r, &r.ias[i], i)
+		s.decide(r, &r.ias[i])
+		s.mark(r, &r.ias[i])
+	}
+	s.unmark(r)
+	r.settleSubnet()
+	s.events = s.events[:0]
+	answer := dhcp6.Reply
+	if r.m.Type() == dhcp6.Solicit {
+		_, asked := r.m.Options().First(dhcp6.OptionRapidCommit)
+		if r.rapid = asked && r.subnet.RapidCommit; !r.rapid {
+			answer = dhcp6.Advertise
 		}
 	}
-	s.events = s.events[:0]
-	if answer == dhcp6.Advertise {
-		s.unreserve(r)
-	} else {
-		s.learn(now, r)
+	if answer == dhcp6.Reply {
+		s.learn(now, r, eff)
 	}
 	if r.m.Type() == dhcp6.Rebind && !r.saysAnything() {
 		return effect.DropNoAnswer, false
@@ -49,9 +50,13 @@ func (s *Server) assign(now instant.Now, r *request, eff *effect.Effects) (effec
 	return 0, true
 }
 
-// readIAs finds the IA_NA and IA_PD options of a message; false where there are too many.
+// readIAs finds the IA_NA and IA_PD options of a message; false where there are too many. Of
+// several with one IAID the first counts: each has to have its own (RFC 8415 section 21.4).
 func (r *request) readIAs() bool {
 	for c, v := range r.m.Options().IAs() {
+		if slices.ContainsFunc(r.ias, func(x ia) bool { return x.code == c && x.id == v.IAID }) {
+			continue
+		}
 		if len(r.ias) == maxIAs {
 			return false
 		}
@@ -64,34 +69,67 @@ func (r *request) readIAs() bool {
 	return true
 }
 
-// decide says what the client gets in an IA: what is reserved for it, else what it has, else
-// what it names, else what a pool has for it.
-func (s *Server) decide(now instant.Now, r *request, x *ia) {
-	x.from, x.to = len(r.leases), len(r.leases)
-	reserved := s.giveReserved(r, x)
-	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
-		if id, _ := slot.IAID(); slot.Kind() != x.kind || id != x.id || x.has(r, slot.Prefix()) {
-			continue
-		}
-		sn := s.permitted(r, slot.Prefix(), x.kind)
-		if reserved {
-			sn = nil
-		}
-		r.give(x, slot.Prefix(), sn)
-	}
-	if !s.heed(r, x) || x.gives(r) {
+// settleSubnet makes the subnet of the first lease that of the answer, where no reservation says it.
+func (r *request) settleSubnet() {
+	if r.reserved != nil {
 		return
 	}
-	if r.m.Type() == dhcp6.Rebind {
-		// Another server may have given what the client names: this one has no part in it.
-		x.status = dhcp6.StatusNoBinding
+	for i := range r.leases {
+		if r.leases[i].valid > 0 {
+			r.subnet = r.leases[i].subnet
+			return
+		}
+	}
+}
+
+// tells reports whether an answer names what it takes back. To a client that begins anew nothing
+// is named but what it gets (RFC 8415 sections 18.3.2 and 18.3.9).
+func (r *request) tells() bool {
+	return r.m.Type() == dhcp6.Renew || r.m.Type() == dhcp6.Rebind
+}
+
+// decide says what the client gets in an IA: what is reserved for it, else what it has, else
+// what it names, else what has waited for it, else what a pool has.
+func (s *Server) decide(r *request, x *ia) {
+	x.from, x.to = len(r.leases), len(r.leases)
+	reserved := s.giveReserved(r, x)
+	known := false
+	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
+		known = known || x.is(slot)
+	}
+	replaced := known && !reserved && s.replace(r, x)
+	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
+		if p := slot.Prefix(); x.is(slot) && !x.has(r, p) {
+			sn := s.permitted(r, p, x.kind)
+			if reserved || replaced {
+				sn = nil
+			}
+			s.give(r, x, p, sn)
+		}
+	}
+	t := r.m.Type()
+	mayAdd := t != dhcp6.Rebind || known || r.subnet.RapidCommit
+	if !s.heed(r, x, mayAdd) || x.gives(r) {
+		return
+	}
+	if !mayAdd {
+		// Another server may have given what the client names (RFC 8415 section 18.3.5).
+		if x.from == x.to {
+			x.status = dhcp6.StatusNoBinding
+		}
 		return
 	}
 	if p, sn, ok := s.pick(r, x); ok {
-		r.give(x, p, sn)
+		s.give(r, x, p, sn)
 		return
 	}
 	x.status = x.none()
+}
+
+// is reports whether a lease of the client is in the IA.
+func (x *ia) is(slot *binding.Slot) bool {
+	id, _ := slot.IAID()
+	return slot.Kind() == x.kind && id == x.id
 }
 
 // none is the status of an IA that gets nothing.
@@ -103,12 +141,14 @@ func (x *ia) none() dhcp6.StatusCode {
 }
 
 // give adds a lease to an answer, out of a subnet; nil takes it from its client.
-func (r *request) give(x *ia, p netip.Prefix, sn *subnet) {
+func (s *Server) give(r *request, x *ia, p netip.Prefix, sn *subnet) {
 	l := lease{prefix: p, subnet: sn}
 	if sn != nil {
 		l.preferred, l.valid = sn.Lifetimes.Preferred, sn.Lifetimes.Valid
-		if x.kind == binding.Prefix {
-			l.exclude = sn.excluded(p)
+		if x.kind == binding.Prefix && r.oro.Contains(dhcp6.OptionPDExclude) {
+			if pl := s.networks.poolOf(p); pl != nil {
+				l.exclude = pl.excluded(p)
+			}
 		}
 	}
 	r.leases = append(r.leases, l)
@@ -131,9 +171,7 @@ func (r *request) saysAnything() bool {
 }
 
 // first is the first of the client's leases on its link.
-func (s *Server) first(r *request) *binding.Slot {
-	return s.table.First(s.table.HolderBy(r.link, binding.ByDUID, r.duid))
-}
+func (s *Server) first(r *request) *binding.Slot { return s.table.First(r.holder) }
 
 // giveReserved gives what is reserved for the client, and that nobody else has now.
 func (s *Server) giveReserved(r *request, x *ia) (any bool) {
@@ -141,11 +179,10 @@ func (s *Server) giveReserved(r *request, x *ia) (any bool) {
 		return false
 	}
 	offer := func(p netip.Prefix) {
-		if slices.ContainsFunc(r.leases, func(l lease) bool { return l.prefix == p && l.valid > 0 }) || !s.mayGive(r, x, p) {
-			return
+		if slot := s.table.Find(p); slot == nil && s.isOpen(r, p) && !s.quarantine.isDeclined(p) && s.room(r, x, true) || slot != nil && r.isOwn(x, slot) {
+			s.give(r, x, p, r.reserved.subnet)
+			any = true
 		}
-		r.give(x, p, r.subnet)
-		any = true
 	}
 	if x.kind == binding.Prefix {
 		for _, p := range r.reserved.Prefixes {
@@ -154,91 +191,143 @@ func (s *Server) giveReserved(r *request, x *ia) (any bool) {
 		return any
 	}
 	for _, a := range r.reserved.Addresses {
-		offer(netip.PrefixFrom(a, a.BitLen()))
+		offer(netip.PrefixFrom(a, addressBits))
 	}
 	return any
 }
 
-// mayGive reports whether nobody has a lease, or the client has it in that IA.
-func (s *Server) mayGive(r *request, x *ia, p netip.Prefix) bool {
-	slot := s.table.At(r.vrf, p)
-	if slot == nil {
-		return true
-	}
-	id, _ := slot.IAID()
-	return s.table.HolderBy(r.link, binding.ByDUID, r.duid).Has(slot) && id == x.id
-}
+// isOwn reports whether a lease is the client's, in that IA.
+func (r *request) isOwn(x *ia, slot *binding.Slot) bool { return r.holder.Has(slot) && x.is(slot) }
 
 // permitted is the subnet that has a lease for the client; nil if it may not have that one (any
 // more): no pool has it, or not for clients of its classes, or it is reserved for another.
 func (s *Server) permitted(r *request, p netip.Prefix, k binding.Kind) *subnet {
-	for _, sn := range r.network.subnets {
-		if r.reserved != nil && sn == r.subnet && (slices.Contains(r.reserved.Prefixes, p) || p.IsSingleIP() && slices.Contains(r.reserved.Addresses, p.Addr())) {
-			return sn
-		}
-		if s.networks.isReserved(p) {
-			continue
-		}
-		if k == binding.Address {
-			for i := range sn.addresses {
-				if pl := &sn.addresses[i]; r.mayHave(pl.class) && pl.pool.Holds(p) {
-					return sn
-				}
-			}
-			continue
-		}
-		for i := range sn.prefixes {
-			if pl := &sn.prefixes[i]; r.mayHavePart(pl) && pl.pool.Holds(p) {
-				return sn
-			}
-		}
+	if r.reserved.lists(p, k) {
+		return r.reserved.subnet
+	}
+	if pl := s.networks.poolOf(p); pl != nil && pl.kind == k && pl.subnet.network == r.network && r.mayUse(pl) && !s.networks.isReserved(p) {
+		return pl.subnet
 	}
 	return nil
 }
 
-// mayHavePart reports whether a client may have a part of a pool. A part of which something is
+// mayUse reports whether a client may have what is in a pool. A prefix of which something is
 // excluded is for clients alone that know of Prefix Exclude (RFC 6603 section 5.2).
-func (r *request) mayHavePart(p *prefixPool) bool {
-	return r.mayHave(p.class) && (!p.Exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))
+func (r *request) mayUse(p *leasePool) bool {
+	return r.mayHave(p.class) && (!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))
 }
 
-// heed looks at what the client names in an IA. It is given, where it is free and the IA has
-// nothing yet. A Renew or Rebind is told what its client must not use any more. False: the
-// whole IA is refused, as a Request names an address of another link (RFC 8415 section 18.3.2).
-func (s *Server) heed(r *request, x *ia) bool {
-	t := r.m.Type()
+// named yields the addresses or prefixes that a client names in an IA, as far as they can be read.
+func (x *ia) named(yield func(netip.Prefix) bool) {
 	for c, payload := range x.options.All() {
 		var p netip.Prefix
 		switch {
 		case c == dhcp6.OptionIAAddr && x.kind == binding.Address:
-			v, err := dhcp6.ParseIAAddr(payload)
-			if err != nil || v.Address.IsUnspecified() {
-				continue
-			}
-			p = netip.PrefixFrom(v.Address, v.Address.BitLen())
-			if t == dhcp6.Request && r.network.onLink(v.Address) == nil {
-				r.leases = r.leases[:x.from]
-				x.to, x.status = x.from, dhcp6.StatusNotOnLink
-				return false
+			if v, err := dhcp6.ParseIAAddr(payload); err == nil {
+				p = netip.PrefixFrom(v.Address, addressBits)
 			}
 		case c == dhcp6.OptionIAPrefix && x.kind == binding.Prefix:
-			v, err := dhcp6.ParseIAPrefix(payload)
-			if err != nil || v.Prefix.Addr().IsUnspecified() {
-				continue
+			if v, err := dhcp6.ParseIAPrefix(payload); err == nil {
+				p = v.Prefix.Masked()
 			}
-			p = v.Prefix.Masked()
-		default:
+		}
+		if p.IsValid() && !p.Addr().IsUnspecified() && !yield(p) {
+			return
+		}
+	}
+}
+
+// hint is the length of prefix that a client asks for: one by itself, else that of the first prefix
+// that it names; 0: none (RFC 8168).
+func (x *ia) hint() (bits int) {
+	for c, payload := range x.options.All() {
+		if c != dhcp6.OptionIAPrefix || x.kind != binding.Prefix {
 			continue
+		}
+		v, err := dhcp6.ParseIAPrefix(payload)
+		switch {
+		case err != nil || v.Prefix.Bits() == 0:
+		case v.Prefix.Addr().IsUnspecified():
+			return v.Prefix.Bits()
+		case bits == 0:
+			bits = v.Prefix.Bits()
+		}
+	}
+	return bits
+}
+
+// replace gives a client that begins anew another prefix than it has, where it names one that is
+// free, or a length, and nothing that it has (RFC 8168 section 3.2).
+func (s *Server) replace(r *request, x *ia) bool {
+	if x.kind != binding.Prefix || r.tells() {
+		return false
+	}
+	bits := r.network.nearest(r, x.hint())
+	if bits == 0 {
+		return false
+	}
+	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
+		if !x.is(slot) {
+			continue
+		}
+		p := slot.Prefix()
+		for q := range x.named {
+			if q == p {
+				return false
+			}
+		}
+		if p.Bits() == bits {
+			return false
+		}
+	}
+	for p := range x.named {
+		if sn := s.permitted(r, p, x.kind); sn != nil && s.isFree(r, x, p) {
+			s.give(r, x, p, sn)
+			return true
+		}
+	}
+	for _, pl := range r.network.pools[x.kind] {
+		if p, ok := s.search(r, x, pl, bits); ok {
+			s.give(r, x, p, pl.subnet)
+			return true
+		}
+	}
+	return false
+}
+
+// nearest is the length that a client gets which asks for bits: that, else the next shorter one; 0
+// where there is none, or it asks for none.
+func (nw *network) nearest(r *request, bits int) (found int) {
+	for _, pl := range nw.pools[binding.Prefix] {
+		if pl.least <= bits && r.mayUse(pl) {
+			found = max(found, min(bits, pl.most))
+		}
+	}
+	return found
+}
+
+// heed looks at what the client names in an IA. It is given, where it is free, the IA has nothing
+// yet, and leases may be added. A Renew or Rebind is told what its client must not use any more. False:
+// the whole IA is refused, as a Request names an address of another link (RFC 8415 section 18.3.2).
+func (s *Server) heed(r *request, x *ia, mayAdd bool) bool {
+	t := r.m.Type()
+	for p := range x.named {
+		if t == dhcp6.Request && x.kind == binding.Address && !r.network.onLink(p.Addr()) {
+			r.leases = r.leases[:x.from]
+			x.to, x.status = x.from, dhcp6.StatusNotOnLink
+			return false
 		}
 		if x.has(r, p) {
 			continue
 		}
-		if sn := s.permitted(r, p, x.kind); sn != nil && !x.gives(r) && s.isFree(r, x, p) && s.room(r, x) == binding.NoReason {
-			r.give(x, p, sn)
-			continue
+		if mayAdd && !x.gives(r) {
+			if sn := s.permitted(r, p, x.kind); sn != nil && s.isFree(r, x, p) && s.room(r, x, false) {
+				s.give(r, x, p, sn)
+				continue
+			}
 		}
 		if t == dhcp6.Renew || t == dhcp6.Rebind && s.isForeign(r, x, p) {
-			r.give(x, p, nil)
+			s.give(r, x, p, nil)
 		}
 	}
 	return true
@@ -247,112 +336,177 @@ func (s *Server) heed(r *request, x *ia) bool {
 // isForeign reports whether the client of a Rebind must not use a lease: it is of another link,
 // or another client has it. Other leases may be another server's.
 func (s *Server) isForeign(r *request, x *ia, p netip.Prefix) bool {
-	return x.kind == binding.Address && r.network.onLink(p.Addr()) == nil || !s.mayGive(r, x, p)
+	slot := s.table.Find(p)
+	return x.kind == binding.Address && !r.network.onLink(p.Addr()) || slot != nil && !r.isOwn(x, slot)
 }
 
-// isFree reports whether a lease can be given to a client that does not have it.
+// isFree reports whether a lease of a pool can be given to a client that does not have it.
 func (s *Server) isFree(r *request, x *ia, p netip.Prefix) bool {
+	if w, waits := s.quarantine.waiting[p]; waits {
+		return w.of == s.placeOf(r, x) && s.isOpen(r, p)
+	}
 	pl := s.networks.poolOf(p)
-	return pl != nil && pl.IsFree(p) && s.usable(p) && !r.offers(p) && !s.quarantine.keepsFrom(s.place(x.kind, r.duid, x.id), p)
+	return pl != nil && pl.IsFree(p) && s.isOpen(r, p)
 }
 
-// offers reports whether a lease is given in another IA of the same answer.
+// isOpen reports whether nothing but its pool can be in a lease's way: it is usable, no other IA of the
+// same answer has it, and it does not overlap with a lease that was given before the pools were changed.
+func (s *Server) isOpen(r *request, p netip.Prefix) bool {
+	return s.usable(r, p) && !r.offers(p) && !s.table.Overlaps(p)
+}
+
+// offers reports whether a lease is given in an IA of the same answer.
 func (r *request) offers(p netip.Prefix) bool {
 	return slices.ContainsFunc(r.leases, func(l lease) bool { return l.valid > 0 && l.prefix.Overlaps(p) })
 }
 
-// The interface identifiers that no host may have (RFC 5453): that of the subnet's routers, and
-// those of anycast.
-const (
-	lowestAnycast  = 0xfdffffffffffff80
-	highestAnycast = 0xfdffffffffffffff
-)
-
-// usable reports whether a host may have an address. It is neither one of ours nor of an
-// interface identifier that is reserved (RFC 8415 section 13.1).
-func (s *Server) usable(p netip.Prefix) bool {
+// usable reports whether a host may have an address. It is neither one of ours or of the relay agents
+// on the way, nor of an interface identifier that is reserved (RFC 8415 section 13.1).
+func (s *Server) usable(r *request, p netip.Prefix) bool {
 	if !p.IsSingleIP() {
 		return true
 	}
+	for i := range r.layers {
+		if r.layers[i].LinkAddress() == p.Addr() {
+			return false
+		}
+	}
 	a := p.Addr().As16()
-	id := binary.BigEndian.Uint64(a[8:])
-	return id != 0 && (id < lowestAnycast || id > highestAnycast) && !s.links.IsKnown(p.Addr())
+	return !isReservedID(binary.BigEndian.Uint64(a[8:])) && !s.links.IsKnown(p.Addr())
 }
 
-// room is the limit that one more lease in an IA would exceed, or NoReason.
-func (s *Server) room(r *request, x *ia) binding.Reason {
-	has, more := 0, 1
+// isReservedID reports whether no host may have an interface identifier: it is that of the subnet's
+// routers, of the addresses of Ethernet that IANA keeps, or of anycast (RFC 5453, RFC 7136, and the
+// registry of reserved IPv6 interface identifiers).
+func isReservedID(id uint64) bool {
+	return id == 0 || id>>24 == 0x02005efffe || id >= 0xfdffffffffffff80 && id <= 0xfdffffffffffffff
+}
+
+// room reports whether no limit is in the way of one more lease in an IA. It remembers the one that is.
+// Where hosts have a limit of their own, what is behind another host does not count against the client:
+// that host may have copied its DUID. With instead, the lease takes the place of those that the client has
+// in the IA.
+func (s *Server) room(r *request, x *ia, instead bool) bool {
+	held, more := 0, 1
 	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
-		if slot.Kind() == x.kind {
-			has++
+		if slot.Kind() == x.kind && (r.policy.HostLimit <= 0 || slot.LinkLayer() == r.linkLayer || !slot.LinkLayer().IsValid() || !r.linkLayer.IsValid()) {
+			held++
+		}
+		if instead && x.is(slot) && !x.has(r, slot.Prefix()) {
+			more--
 		}
 	}
 	for i := range r.ias {
 		if y := &r.ias[i]; y.kind == x.kind {
 			for _, l := range r.leases[y.from:y.to] {
-				if l.valid > 0 && s.table.At(r.vrf, l.prefix) == nil {
+				switch had := s.table.Find(l.prefix); {
+				case l.valid > 0 && had == nil:
 					more++
+				case l.valid == 0 && had != nil && r.isOwn(y, had):
+					more--
 				}
 			}
 		}
 	}
-	if has+more > r.policy.ClientLimit {
-		return binding.LimitClient
+	if x.limit = s.table.Room(r.link, binding.Client{}, r.linkLayer, x.kind, more, 0, r.policy); held+more > r.policy.ClientLimit {
+		x.limit = binding.LimitClient
 	}
-	return s.table.Room(r.link, binding.Client{}, r.linkLayer, x.kind, more, 0, r.policy)
+	return x.limit == binding.NoReason
 }
 
-// tries bounds how many free leases of a pool are looked at that cannot be given: our own
-// addresses, those of reserved identifiers, those that are reserved for others or wait for them.
-const tries = 16
-
-// pick finds a free lease for an IA in a pool of the client's network.
+// pick finds a free lease for an IA: what has waited for the client, else what a pool of its network
+// has. A prefix has the length that the client asks for, else the next shorter one that any pool gives,
+// else the next longer one (RFC 8168 section 3.2). Where nothing is free, the client gets what has waited
+// longest for another.
 func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, bool) {
-	if s.room(r, x) != binding.NoReason {
+	if !s.room(r, x, false) {
 		return netip.Prefix{}, nil, false
 	}
-	for _, sn := range r.network.subnets {
-		if x.kind == binding.Address {
-			for i := range sn.addresses {
-				if pl := &sn.addresses[i]; r.mayHave(pl.class) {
-					if p, ok := s.search(r, x, pl.pool, 128); ok {
-						return p, sn, true
-					}
-				}
-			}
-			continue
+	hint, pools := x.hint(), r.network.pools[x.kind]
+	nearest := r.network.nearest(r, hint)
+	if p, waits := s.quarantine.whose[s.placeOf(r, x)]; waits && (hint == 0 || p.Bits() == nearest) && s.isOpen(r, p) {
+		if sn := s.permitted(r, p, x.kind); sn != nil {
+			return p, sn, true
 		}
-		for i := range sn.prefixes {
-			if pl := &sn.prefixes[i]; r.mayHavePart(pl) {
-				if p, ok := s.search(r, x, pl.pool, x.length(pl)); ok {
-					return p, sn, true
-				}
+	}
+	for _, pl := range pools {
+		if hint != 0 {
+			break
+		}
+		if p, ok := s.search(r, x, pl, pl.length); ok {
+			return p, pl.subnet, true
+		}
+	}
+	for bits := nearest; bits > 0; bits = r.network.nearest(r, bits-1) {
+		for _, pl := range pools {
+			if p, ok := s.search(r, x, pl, bits); ok {
+				return p, pl.subnet, true
 			}
+		}
+	}
+	for bits := hint + 1; x.kind == binding.Prefix && bits <= addressBits; bits++ {
+		for _, pl := range pools {
+			if hint == 0 && bits <= pl.length {
+				continue
+			}
+			if p, ok := s.search(r, x, pl, bits); ok {
+				return p, pl.subnet, true
+			}
+		}
+	}
+	for _, pl := range pools {
+		if p, ok := s.longestWaiting(r, pl); ok {
+			return p, pl.subnet, true
 		}
 	}
 	return netip.Prefix{}, nil, false
 }
 
-// search looks for a free lease for an IA in a pool, from the IA's place on.
-func (s *Server) search(r *request, x *ia, in *pool.Pool, bits int) (netip.Prefix, bool) {
-	own := s.place(x.kind, r.duid, x.id)
-	place := own
+// tries bounds how many free leases of a pool are looked at that cannot be given: our own
+// addresses, those of reserved identifiers, and those in the way of a former lease.
+const tries = 32
+
+// search looks for a free lease of a length for an IA in a pool, from the IA's place on.
+func (s *Server) search(r *request, x *ia, in *leasePool, bits int) (netip.Prefix, bool) {
+	if !r.mayUse(in) {
+		return netip.Prefix{}, false
+	}
+	at := s.placeOf(r, x).number
 	for range tries {
-		p, ok := in.Find(place, bits)
-		if !ok {
-			return p, false
+		p, ok := in.Find(at, bits)
+		if !ok || s.isOpen(r, p) {
+			return p, ok
 		}
-		if s.usable(p) && !r.offers(p) && !s.networks.isReserved(p) && !s.quarantine.keepsFrom(own, p) {
-			return p, true
-		}
-		place = place*6364136223846793005 + 1442695040888963407 // any other place
+		at = at*6364136223846793005 + 1442695040888963407 // any other place
 	}
 	return netip.Prefix{}, false
 }
 
-// place is where in a pool the search for an IA begins: the same for the same client, so that it
+// longestWaiting is the lease of a pool that has waited longest for another client.
+func (s *Server) longestWaiting(r *request, in *leasePool) (netip.Prefix, bool) {
+	if !r.mayUse(in) {
+		return netip.Prefix{}, false
+	}
+	in.trim(&s.quarantine)
+	for _, l := range in.late[:min(len(in.late), tries)] {
+		if !s.quarantine.isOver(l) && s.isOpen(r, l.lease) {
+			return l.lease, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// placeOf is the place of an IA.
+func (s *Server) placeOf(r *request, x *ia) place {
+	if !x.placed {
+		x.own, x.placed = place{r.link, s.number(x.kind, r.duid, x.id)}, true
+	}
+	return x.own
+}
+
+// number is where in a pool the search for an IA begins: the same for the same client, so that it
 // gets the same lease again where it can, and not to be guessed by others (RFC 7824).
-func (s *Server) place(k binding.Kind, duid []byte, iaid uint32) uint64 {
+func (s *Server) number(k binding.Kind, duid []byte, iaid uint32) uint64 {
 	var b [len(s.cfg.Secret) + 1 + 4 + dhcp6.MaxDUIDLen]byte
 	seed := append(append(b[:0], s.cfg.Secret[:]...), byte(k))
 	seed = append(binary.BigEndian.AppendUint32(seed, iaid), duid...)
@@ -360,54 +514,19 @@ func (s *Server) place(k binding.Kind, duid []byte, iaid uint32) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-// length is how long a prefix the client gets out of a pool: as it asks for, as far as the pool
-// has such (RFC 8168 section 3.1).
-func (x *ia) length(p *prefixPool) int {
-	for c, payload := range x.options.All() {
-		if c != dhcp6.OptionIAPrefix {
-			continue
-		}
-		if v, err := dhcp6.ParseIAPrefix(payload); err == nil && v.Prefix.Bits() > 0 {
-			return min(max(v.Prefix.Bits(), p.Min), p.Max)
-		}
-	}
-	return p.Length
-}
-
-// excluded is the part of a delegated prefix that its client has not got; invalid: none. The
-// configuration says it for the first prefix of the pool, and the others have theirs in the same
-// place.
-func (sn *subnet) excluded(p netip.Prefix) netip.Prefix {
-	for i := range sn.prefixes {
-		pl := &sn.prefixes[i]
-		if !pl.Exclude.IsValid() || !pl.pool.Holds(p) || pl.Exclude.Bits() <= p.Bits() {
-			continue
-		}
-		base, in, at := pl.Prefix.Addr().As16(), pl.Exclude.Addr().As16(), p.Addr().As16()
-		for j := range at {
-			at[j] |= in[j] &^ base[j]
-		}
-		return netip.PrefixFrom(netip.AddrFrom16(at), pl.Exclude.Bits()).Masked()
-	}
-	return netip.Prefix{}
-}
-
-// reserve marks what an Advertise offers in one IA as taken, until the other IAs of the message
-// are decided on. The last needs it not.
-func (s *Server) reserve(r *request, x *ia, i int) {
-	if i == len(r.ias)-1 {
-		return
-	}
+// mark marks what an answer gives in one IA as taken, until the other IAs of the message are decided
+// on. What the answer takes back stays taken until then.
+func (s *Server) mark(r *request, x *ia) {
 	for j := x.from; j < x.to; j++ {
 		l := &r.leases[j]
-		if pl := s.networks.poolOf(l.prefix); l.valid > 0 && pl != nil && s.table.At(r.vrf, l.prefix) == nil {
+		if pl := s.networks.poolOf(l.prefix); l.valid > 0 && pl != nil && s.table.Find(l.prefix) == nil {
 			l.marked = pl.Take(l.prefix)
 		}
 	}
 }
 
-// unreserve takes those marks away.
-func (s *Server) unreserve(r *request) {
+// unmark takes those marks away.
+func (s *Server) unmark(r *request) {
 	for i := range r.leases {
 		if l := &r.leases[i]; l.marked {
 			s.networks.poolOf(l.prefix).Free(l.prefix)
@@ -415,36 +534,52 @@ func (s *Server) unreserve(r *request) {
 	}
 }
 
-// learn makes the leases of an answer the client's, and takes from it what the answer takes back.
-func (s *Server) learn(now instant.Now, r *request) {
-	who := r.who()
+// unlimited is for leases that were held against the limits already.
+var unlimited = delegation.Policy{ClientLimit: math.MaxInt, LinkLimit: math.MaxInt}
+
+// learn takes from the client what an answer takes back, and makes the leases of the answer its own.
+func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 	for i := range r.ias {
-		x, refused := &r.ias[i], false
+		x := &r.ias[i]
+		for _, l := range r.leases[x.from:x.to] {
+			if slot := s.table.Find(l.prefix); l.valid == 0 && slot != nil && r.isOwn(x, slot) {
+				s.events = append(s.events, s.table.End(slot, binding.Withdrawn))
+			}
+		}
+	}
+	who := r.who()
+	terms := delegation.Terms{Policy: &unlimited, Reserved: func(*delegation.Grant) bool { return false }}
+	for i := range r.ias {
+		x := &r.ias[i]
+		refused := false
 		for j := x.from; j < x.to; j++ {
 			l := &r.leases[j]
 			if l.valid == 0 {
-				if slot := s.table.At(r.vrf, l.prefix); slot != nil && s.mayGive(r, x, l.prefix) {
-					s.events = append(s.events, s.table.End(slot, binding.Withdrawn))
-				}
 				continue
 			}
-			g := delegation.Grant{
+			before := len(s.events)
+			s.events = s.table.Learn(s.events, now, delegation.Grant{
 				Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: who, IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
 				Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude, Line: r.line(),
-			}
-			before := len(s.events)
-			s.events = s.table.Learn(s.events, now, g, delegation.Terms{Policy: r.policy, Reserved: func(*delegation.Grant) bool { return false }})
-			for k := before; k < len(s.events); k++ {
-				if s.events[k].Kind == binding.Refused {
-					*l, refused = lease{}, true
-				}
+			}, terms)
+			if s.events[before].Kind == binding.Refused {
+				*l, refused = lease{}, true
 			}
 		}
 		if refused && !x.gives(r) {
 			x.status = x.none()
 		}
+		if x.limit != binding.NoReason {
+			s.counts.Refuse(x.limit, 1)
+			s.table.MeetLimit(now, x.limit, r.link, who, r.linkLayer, x.kind)
+			eff.Note(effect.Note{
+				Kind: effect.NoteLimit, Link: r.link, Client: who, IAID: x.id, Type: r.m.Type().String(), XID: r.m.TransactionID(),
+				Reason: x.limit.String(), Text: "a lease is not given: a limit is met",
+			})
+		}
 	}
 	s.apply(now)
+	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid) // it may be new there
 }
 
 // line is the point-to-point line on which a client has asked; 0: it is on none.
@@ -455,19 +590,21 @@ func (r *request) line() uint32 {
 	return r.at.line
 }
 
-// apply brings the pools in step with what has happened to leases, and counts it.
+// apply brings the pools and the quarantine in step with what has happened to leases, and counts it.
 func (s *Server) apply(now instant.Now) {
 	s.counts.Add(s.events)
 	for i := range s.events {
-		switch e := &s.events[i]; e.Kind {
-		case binding.Granted:
-			s.take(&e.New)
+		switch e := &s.events[i]; {
+		case e.Kind == binding.Granted:
+			s.networks.take(e.New.Prefix)
 			s.quarantine.leave(e.New.Prefix)
-		case binding.Ended:
-			s.free(&e.Old)
-			if e.Reason == binding.Expired {
-				s.quarantine.await(now.Boot, e.Old.Prefix, s.place(e.Old.Kind, []byte(e.Old.Client.DUID()), e.Old.IAID))
-			}
+		case e.Kind != binding.Ended:
+		case e.Reason == binding.Expired:
+			s.await(now.Boot.After(expiredFor), &e.Old, false)
+		case e.Reason == binding.Cleared:
+			s.await(min(e.Old.Valid, now.Boot.After(clearedFor)), &e.Old, true)
+		default:
+			s.networks.free(e.Old.Prefix)
 		}
 	}
 }

@@ -66,35 +66,3 @@ func hasField(fields dhcp6.ClassData, data []byte) bool {
 	}
 	return false
 }
-
-// findReservation finds what is reserved for a client in its network. All identifiers that
-// a reservation has must match.
-func (s *Server) findReservation(r *request) {
-	for _, sn := range r.network.subnets {
-		for i := range sn.Reservations {
-			if sn.Reservations[i].isFor(r) {
-				r.reserved, r.subnet = &sn.Reservations[i], sn
-				return
-			}
-		}
-	}
-}
-
-func (v *Reservation) isFor(r *request) bool {
-	return (len(v.DUID) == 0 || bytes.Equal(v.DUID, r.duid)) &&
-		(!v.LinkLayer.IsValid() || v.LinkLayer == r.linkLayer) &&
-		(len(v.RemoteID) == 0 || r.someLayer(dhcp6.OptionRemoteID, v.RemoteID)) &&
-		(len(v.RelayID) == 0 || r.someLayer(dhcp6.OptionRelayID, v.RelayID)) &&
-		(len(v.InterfaceID) == 0 || r.someLayer(dhcp6.OptionInterfaceID, v.InterfaceID))
-}
-
-// someLayer reports whether a relay agent on the message's way has added an option with that
-// payload.
-func (r *request) someLayer(c dhcp6.OptionCode, payload []byte) bool {
-	for i := range r.layers {
-		if b, ok := r.layers[i].Options().First(c); ok && bytes.Equal(b, payload) {
-			return true
-		}
-	}
-	return false
-}

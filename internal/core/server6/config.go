@@ -57,7 +57,7 @@ type Subnet struct {
 	// the local interface, that lies in Prefix.
 	Interfaces    []string     // names or globs of local interfaces
 	LinkAddresses []netip.Addr // of relay agents, outside of Prefix
-	InterfaceIDs  [][]byte     // of relay agents
+	InterfaceIDs  [][]byte     // of relay agents; each leads to one network
 
 	Lifetimes    Lifetimes
 	RapidCommit  bool
@@ -85,7 +85,7 @@ type AddressPool struct {
 type PrefixPool struct {
 	Prefix           netip.Prefix
 	Length, Min, Max int
-	Exclude          netip.Prefix // in the first part of Length bits; its like is excluded from each part (RFC 6603); invalid: none
+	Exclude          netip.Prefix // in the first part of Max bits, and longer; its like is excluded from each part (RFC 6603); invalid: none
 	Class            string
 	Options          []Option
 }
@@ -95,7 +95,7 @@ type Reservation struct {
 	DUID        dhcp6.DUID
 	LinkLayer   linkaddr.Addr // of option 79, or of the frame on a local link
 	RemoteID    []byte        // option 37 with its enterprise number
-	RelayID     dhcp6.DUID    // option 53, with InterfaceID
+	RelayID     dhcp6.DUID    // option 53, of the same relay agent as InterfaceID
 	InterfaceID []byte
 	Addresses   []netip.Addr
 	Prefixes    []netip.Prefix

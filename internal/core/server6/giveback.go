@@ -1,7 +1,7 @@
 package server6
 
 import (
-	"net/netip"
+	"slices"
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
@@ -14,16 +14,16 @@ import (
 // client's link. Where it has none there is no answer.
 func (s *Server) confirm(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
 	r.status = dhcp6.StatusSuccess
-	for _, x := range r.m.Options().IAs() {
-		for c, payload := range x.Options.All() {
-			if c != dhcp6.OptionIAAddr {
+	for c, x := range r.m.Options().IAs() {
+		for in, payload := range x.Options.All() {
+			if c != dhcp6.OptionIANA || in != dhcp6.OptionIAAddr {
 				continue
 			}
 			v, err := dhcp6.ParseIAAddr(payload)
 			if err != nil {
 				return effect.DropMalformed, false
 			}
-			if r.told = true; r.network.onLink(v.Address) == nil {
+			if r.told = true; !r.network.onLink(v.Address) {
 				r.status = dhcp6.StatusNotOnLink
 			}
 		}
@@ -46,22 +46,24 @@ func (s *Server) giveBack(now instant.Now, r *request, eff *effect.Effects) (eff
 	who, decline := r.who(), r.m.Type() == dhcp6.Decline
 	for i := range r.ias {
 		x := &r.ias[i]
-		if decline && x.kind == binding.Prefix { // RFC 8415 section 18.2.8: of addresses alone
+		// A Decline is of addresses alone (RFC 8415 section 18.2.8).
+		if decline && x.kind == binding.Prefix || !s.table.Holds(r.link, who, x.id, x.kind) || s.excludesOther(x) {
 			x.status = dhcp6.StatusNoBinding
 			continue
 		}
-		if !s.table.Holds(r.link, who, x.id, x.kind) {
-			x.status = dhcp6.StatusNoBinding
-			continue
-		}
-		n := delegation.Named{Link: r.link, VRF: r.vrf, Client: who, IAID: x.id, Kind: x.kind, Source: r.source, LinkLayer: r.linkLayer, Prefixes: x.named()}
+		n := delegation.Named{Link: r.link, VRF: r.vrf, Client: who, IAID: x.id, Kind: x.kind, Source: r.source, LinkLayer: r.linkLayer, Prefixes: slices.Collect(x.named)}
 		if len(n.Prefixes) == 0 {
 			continue // of no address: Named without any means all
 		}
 		var mismatched int
 		if s.events, mismatched = s.table.Release(s.events, n); mismatched > 0 {
 			s.counts.Refuse(binding.ReleaseMismatch, uint64(mismatched))
-			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: r.link, Client: who, Type: r.m.Type().String(), XID: r.m.TransactionID(), Text: "release does not match the lease: ignored"})
+			eff.Note(effect.Note{Kind: effect.NoteRelease, Link: r.link, Client: who, Type: r.m.Type().String(), XID: r.m.TransactionID(), Text: "it does not match the lease: ignored"})
+		}
+	}
+	for i := range s.events {
+		if decline {
+			s.events[i].Reason = binding.Declined
 		}
 	}
 	s.apply(now)
@@ -75,19 +77,20 @@ func (s *Server) giveBack(now instant.Now, r *request, eff *effect.Effects) (eff
 	return 0, true
 }
 
-// named are the addresses or prefixes that an IA lists.
-func (x *ia) named() (all []netip.Prefix) {
+// excludesOther reports whether a Release names, as excluded, another part of a prefix than its client
+// was told (RFC 6603 section 6.2).
+func (s *Server) excludesOther(x *ia) bool {
 	for c, payload := range x.options.All() {
-		switch {
-		case c == dhcp6.OptionIAAddr && x.kind == binding.Address:
-			if v, err := dhcp6.ParseIAAddr(payload); err == nil {
-				all = append(all, netip.PrefixFrom(v.Address, v.Address.BitLen()))
-			}
-		case c == dhcp6.OptionIAPrefix && x.kind == binding.Prefix:
-			if v, err := dhcp6.ParseIAPrefix(payload); err == nil {
-				all = append(all, v.Prefix.Masked())
+		v, err := dhcp6.ParseIAPrefix(payload)
+		if c != dhcp6.OptionIAPrefix || err != nil {
+			continue
+		}
+		says, ok := v.Options.First(dhcp6.OptionPDExclude)
+		if slot := s.table.Find(v.Prefix.Masked()); ok && slot != nil {
+			if excluded, err := dhcp6.ParsePDExclude(says, v.Prefix); err != nil || excluded != s.table.Exclude(slot) {
+				return true
 			}
 		}
 	}
-	return all
+	return false
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gaissmai/bart"
 
+	"fairlead/internal/core/binding"
 	"fairlead/internal/core/pool"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -14,9 +15,9 @@ import (
 // networks are the configured networks, with what is taken in their pools.
 type networks struct {
 	all        []*network
-	bySubnet   bart.Table[*subnet] // by the prefixes that are on-link
-	byPool     bart.Table[*subnet] // by the prefixes that parts are delegated of
-	byAddress  map[netip.Addr]*network
+	bySubnet   bart.Table[*subnet]    // by the prefixes that are on-link
+	byPool     bart.Table[*leasePool] // by the prefixes that parts are delegated of
+	byAddress  map[netip.Addr]*subnet
 	interfaces map[string][]*subnet // by the interface-id of a relay agent
 	reserved   bart.Lite            // leases that are reserved
 }
@@ -26,26 +27,31 @@ type network struct {
 	*Network
 	link    string // by which the leases of clients behind relay agents are known
 	subnets []*subnet
+	pools   [binding.Kinds][]*leasePool // of all subnets
+	reservations
 }
 
 // subnet is a Subnet with its pools.
 type subnet struct {
 	*Subnet
-	network   *network
-	addresses []addressPool
-	prefixes  []prefixPool
+	network *network
+	pools   [binding.Kinds][]*leasePool
 }
 
-type addressPool struct {
-	*AddressPool
-	pool  *pool.Pool
-	class int // index in Config.Classes of the clients that may have them, or anyClass
-}
+// leasePool is a pool of addresses or of prefixes.
+type leasePool struct {
+	*pool.Pool
+	kind     binding.Kind
+	subnet   *subnet
+	class    int // index in Config.Classes of the clients that may have what is in it, or anyClass
+	options  []Option
+	reserved uint64 // units that are reserved; they are taken as long as the pool stands
+	late     []late // leases that wait for their clients, the first one the longest
 
-type prefixPool struct {
-	*PrefixPool
-	pool  *pool.Pool
-	class int
+	// Of prefixes. In bits, an address has 128.
+	length, least, most int
+	exclude             netip.Prefix
+	prefix              netip.Prefix
 }
 
 const anyClass = -1
@@ -55,66 +61,93 @@ const anyClass = -1
 const relayedLink = "network/"
 
 func newNetworks(cfg *Config) *networks {
-	n := &networks{byAddress: make(map[netip.Addr]*network), interfaces: make(map[string][]*subnet)}
-	classOf := func(name string) int {
-		return slices.IndexFunc(cfg.Classes, func(c Class) bool { return c.Name == name }) // of no name: anyClass
-	}
+	n := &networks{byAddress: make(map[netip.Addr]*subnet), interfaces: make(map[string][]*subnet)}
 	for i := range cfg.Networks {
-		nw := &network{Network: &cfg.Networks[i], link: relayedLink + cfg.Networks[i].Name}
+		nw := &network{Network: &cfg.Networks[i], link: relayedLink + cfg.Networks[i].Name, reservations: newReservations()}
 		for j := range nw.Subnets {
-			sn := &subnet{Subnet: &nw.Subnets[j], network: nw}
-			for k := range sn.Pools {
-				p := &sn.Pools[k]
-				sn.addresses = append(sn.addresses, addressPool{p, pool.Addresses(p.First, p.Last), classOf(p.Class)})
-			}
-			for k := range sn.PDPools {
-				p := &sn.PDPools[k]
-				sn.prefixes = append(sn.prefixes, prefixPool{p, pool.Prefixes(p.Prefix, p.Min, p.Max), classOf(p.Class)})
-				n.byPool.Insert(p.Prefix, sn)
-			}
-			n.bySubnet.Insert(sn.Prefix, sn)
-			for _, a := range sn.LinkAddresses {
-				n.byAddress[a] = nw
-			}
-			for _, id := range sn.InterfaceIDs {
-				n.interfaces[string(id)] = append(n.interfaces[string(id)], sn)
-			}
-			for k := range sn.Reservations {
-				for _, a := range sn.Reservations[k].Addresses {
-					n.reserved.Insert(netip.PrefixFrom(a, a.BitLen()))
-				}
-				for _, p := range sn.Reservations[k].Prefixes {
-					n.reserved.Insert(p)
-				}
-			}
+			sn := n.add(cfg, nw, &nw.Subnets[j])
 			nw.subnets = append(nw.subnets, sn)
+			for k, pools := range sn.pools {
+				nw.pools[k] = append(nw.pools[k], pools...)
+			}
 		}
 		n.all = append(n.all, nw)
+	}
+	for p := range n.reserved.All() {
+		if pl := n.poolOf(p); pl != nil {
+			before := pl.Taken()
+			pl.Take(p)
+			pl.reserved += pl.Taken() - before
+		}
 	}
 	return n
 }
 
-// ofLink is the network of the clients on a local interface: the one that names it, else the
-// one with a subnet around one of its addresses; nil if there is none.
-func (n *networks) ofLink(l *link) *network {
+// add makes a subnet of a network.
+func (n *networks) add(cfg *Config, nw *network, of *Subnet) *subnet {
+	sn := &subnet{Subnet: of, network: nw}
+	classOf := func(name string) int {
+		return slices.IndexFunc(cfg.Classes, func(c Class) bool { return c.Name == name }) // of no name: anyClass
+	}
+	for i := range of.Pools {
+		p := &of.Pools[i]
+		sn.pools[binding.Address] = append(sn.pools[binding.Address], &leasePool{
+			Pool: pool.Addresses(p.First, p.Last), kind: binding.Address, subnet: sn, class: classOf(p.Class), options: p.Options,
+			length: addressBits, least: addressBits, most: addressBits,
+		})
+	}
+	for i := range of.PDPools {
+		p := &of.PDPools[i]
+		pl := &leasePool{
+			Pool: pool.Prefixes(p.Prefix, p.Min, p.Max), kind: binding.Prefix, subnet: sn, class: classOf(p.Class), options: p.Options,
+			length: p.Length, least: p.Min, most: p.Max, exclude: p.Exclude, prefix: p.Prefix,
+		}
+		sn.pools[binding.Prefix] = append(sn.pools[binding.Prefix], pl)
+		n.byPool.Insert(p.Prefix, pl)
+	}
+	n.bySubnet.Insert(of.Prefix, sn)
+	for _, a := range of.LinkAddresses {
+		n.byAddress[a] = sn
+	}
+	for _, id := range of.InterfaceIDs {
+		n.interfaces[string(id)] = append(n.interfaces[string(id)], sn)
+	}
+	for i := range of.Reservations {
+		v := &of.Reservations[i]
+		nw.reserve(v, sn)
+		for _, a := range v.Addresses {
+			n.reserved.Insert(netip.PrefixFrom(a, addressBits))
+		}
+		for _, p := range v.Prefixes {
+			n.reserved.Insert(p)
+		}
+	}
+	return sn
+}
+
+// ofLink is the subnet of the clients on a local interface: the one that names it, else the one
+// around one of its addresses; nil if there is none. The others of its network are on the link as
+// well.
+func (n *networks) ofLink(l *link) *subnet {
 	for _, nw := range n.all {
-		if slices.ContainsFunc(nw.subnets, func(sn *subnet) bool { return trust.MatchAny(sn.Interfaces, l.Name) }) {
-			return nw
+		for _, sn := range nw.subnets {
+			if trust.MatchAny(sn.Interfaces, l.Name) {
+				return sn
+			}
 		}
 	}
 	for _, p := range l.Addrs {
 		if sn, ok := n.bySubnet.Lookup(p.Addr()); ok {
-			return sn.network
+			return sn
 		}
 	}
 	return nil
 }
 
-// ofRelay is the network that the relay agents around a message tell, the one next to the
-// client first (RFC 8415 section 13.1); nil if they tell none. A link-address of zero tells
-// nothing (RFC 6221). An interface-id tells more than a link-address. Where a subnet has both,
-// both have to match.
-func (n *networks) ofRelay(layers []dhcp6.RelayMessage) *network {
+// ofRelay is the subnet that the relay agents around a message tell, the one next to the client
+// first (RFC 8415 section 13.1); nil if they tell none. A link-address of zero tells nothing (RFC
+// 6221). An interface-id tells more than a link-address. Where a subnet has both, both have to match.
+func (n *networks) ofRelay(layers []dhcp6.RelayMessage) *subnet {
 	for i := len(layers) - 1; i >= 0; i-- {
 		id, ok := layers[i].Options().First(dhcp6.OptionInterfaceID)
 		if !ok {
@@ -124,7 +157,7 @@ func (n *networks) ofRelay(layers []dhcp6.RelayMessage) *network {
 			if len(sn.LinkAddresses) == 0 || slices.ContainsFunc(layers, func(m dhcp6.RelayMessage) bool {
 				return slices.Contains(sn.LinkAddresses, m.LinkAddress())
 			}) {
-				return sn.network
+				return sn
 			}
 		}
 	}
@@ -133,30 +166,26 @@ func (n *networks) ofRelay(layers []dhcp6.RelayMessage) *network {
 		if a.IsUnspecified() {
 			continue
 		}
-		if nw := n.byAddress[a]; nw != nil {
-			return nw
+		if sn := n.byAddress[a]; sn != nil {
+			return sn
 		}
 		if sn, ok := n.bySubnet.Lookup(a); ok {
-			return sn.network
+			return sn
 		}
 	}
 	return nil
 }
 
 // poolOf is the pool that a lease is out of; nil if it is out of none.
-func (n *networks) poolOf(p netip.Prefix) *pool.Pool {
-	if sn, ok := n.byPool.LookupPrefix(p); ok {
-		for i := range sn.prefixes {
-			if sn.prefixes[i].pool.Holds(p) {
-				return sn.prefixes[i].pool
-			}
-		}
+func (n *networks) poolOf(p netip.Prefix) *leasePool {
+	if pl, ok := n.byPool.LookupPrefix(p); ok && pl.Holds(p) {
+		return pl
 	}
 	if p.IsSingleIP() {
 		if sn, ok := n.bySubnet.Lookup(p.Addr()); ok {
-			for i := range sn.addresses {
-				if sn.addresses[i].pool.Holds(p) {
-					return sn.addresses[i].pool
+			for _, pl := range sn.pools[binding.Address] {
+				if pl.Holds(p) {
+					return pl
 				}
 			}
 		}
@@ -164,28 +193,37 @@ func (n *networks) poolOf(p netip.Prefix) *pool.Pool {
 	return nil
 }
 
-// take and free keep the pool of a lease in step with who has it.
+// take and free keep the pool of a lease in step with who has it. What is reserved stays taken.
 func (n *networks) take(p netip.Prefix) {
-	if pool := n.poolOf(p); pool != nil {
-		pool.Take(p)
+	if pl := n.poolOf(p); pl != nil {
+		pl.Take(p)
 	}
 }
 
 func (n *networks) free(p netip.Prefix) {
-	if pool := n.poolOf(p); pool != nil {
-		pool.Free(p)
+	if pl := n.poolOf(p); pl != nil && !n.reserved.Get(p) {
+		pl.Free(p)
 	}
-}
-
-// onLink is the subnet of a network that an address lies in; nil if it lies in none.
-func (nw *network) onLink(a netip.Addr) *subnet {
-	for _, sn := range nw.subnets {
-		if sn.Prefix.Contains(a) {
-			return sn
-		}
-	}
-	return nil
 }
 
 // isReserved reports whether a lease overlaps with one that is reserved for some client.
 func (n *networks) isReserved(p netip.Prefix) bool { return n.reserved.OverlapsPrefix(p) }
+
+// onLink reports whether an address is of the link of a network.
+func (nw *network) onLink(a netip.Addr) bool {
+	return slices.ContainsFunc(nw.subnets, func(sn *subnet) bool { return sn.Prefix.Contains(a) })
+}
+
+// excluded is the part of a delegated prefix that its client has not got; invalid: none. The
+// configuration says it for the first prefix of the pool, and the others have theirs in the same
+// place.
+func (p *leasePool) excluded(delegated netip.Prefix) netip.Prefix {
+	if !p.exclude.IsValid() {
+		return netip.Prefix{}
+	}
+	base, in, at := p.prefix.Addr().As16(), p.exclude.Addr().As16(), delegated.Addr().As16()
+	for i := range at {
+		at[i] |= in[i] &^ base[i]
+	}
+	return netip.PrefixFrom(netip.AddrFrom16(at), p.exclude.Bits()).Masked()
+}

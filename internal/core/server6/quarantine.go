@@ -1,9 +1,10 @@
 package server6
 
 import (
+	"cmp"
+	"container/heap"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -21,14 +22,19 @@ const (
 	// expiredFor is how long a lease that has expired waits for its client. A client that was
 	// away gets what it had.
 	expiredFor = 10 * time.Minute
+	// clearedFor is the longest time that a lease waits which an operator has ended, and which its
+	// client may use until its lifetime is over.
+	clearedFor = 24 * time.Hour
 )
 
-// quarantine has what is given to nobody, or to one client alone, for some time.
+// quarantine has what is given to nobody, or to one client alone, for some time. In the pools it
+// is taken.
 type quarantine struct {
 	declined map[netip.Prefix]declined
 	by       map[linkaddr.Addr]int // how many of them a host has declined, where that is known
-	expired  map[netip.Prefix]expired
-	lookAt   instant.Instant // when expire looks for what is over; Never: there is nothing
+	waiting  map[netip.Prefix]waiting
+	whose    map[place]netip.Prefix // what waits, by whom it waits for
+	ends     endings
 }
 
 // declined is an address that a client has declined. It is kept in the store.
@@ -39,15 +45,42 @@ type declined struct {
 	by     linkaddr.Addr
 }
 
-// expired is a lease that has expired, and whose it was, as the place of that client's IA in a
-// pool: who it was is not kept.
-type expired struct {
-	until instant.Instant
-	place uint64
+// waiting is a lease that has ended and waits for its client.
+type waiting struct {
+	until   instant.Instant
+	of      place
+	cleared bool // by an operator: its client may use it yet
+}
+
+// place tells one IA of a client: who it was is not kept. In the pools of the link the search for
+// its leases begins at the number.
+type place struct {
+	link   string
+	number uint64
 }
 
 func newQuarantine() quarantine {
-	return quarantine{declined: map[netip.Prefix]declined{}, by: map[linkaddr.Addr]int{}, expired: map[netip.Prefix]expired{}, lookAt: instant.Never}
+	return quarantine{declined: map[netip.Prefix]declined{}, by: map[linkaddr.Addr]int{}, waiting: map[netip.Prefix]waiting{}, whose: map[place]netip.Prefix{}}
+}
+
+// take takes in new pools what is in quarantine.
+func (q *quarantine) take(n *networks) {
+	for p := range q.declined {
+		n.take(p)
+	}
+	var waited []late
+	for p, x := range q.waiting {
+		n.take(p)
+		if !x.cleared {
+			waited = append(waited, late{p, x.until})
+		}
+	}
+	slices.SortFunc(waited, func(a, b late) int { return cmp.Or(cmp.Compare(a.until, b.until), a.lease.Compare(b.lease)) })
+	for _, l := range waited {
+		if pl := n.poolOf(l.lease); pl != nil {
+			pl.late = append(pl.late, l)
+		}
+	}
 }
 
 // decline puts an address that a client has given back into quarantine. One host can put as
@@ -60,65 +93,134 @@ func (s *Server) decline(now instant.Now, r *request, p netip.Prefix, eff *effec
 	if now.Synced {
 		d.wall = now.Wall.Add(declinedFor)
 	}
-	s.quarantine.decline(now.Boot, p, d)
+	s.quarantine.decline(p, d)
 	s.networks.take(p)
 	s.ledger.KeepRecord(declinedKey(p), eff)
 }
 
-func (q *quarantine) decline(now instant.Instant, p netip.Prefix, d declined) {
+func (q *quarantine) decline(p netip.Prefix, d declined) {
 	q.declined[p] = d
 	if d.by.IsValid() {
 		q.by[d.by]++
 	}
-	q.look(now)
+	heap.Push(&q.ends, ending{p, d.until})
 }
 
-// await has a lease that has expired wait for its client.
-func (q *quarantine) await(now instant.Instant, p netip.Prefix, place uint64) {
-	q.expired[p] = expired{until: now.After(expiredFor), place: place}
-	q.look(now)
+// isDeclined reports whether a client has declined an address.
+func (q *quarantine) isDeclined(p netip.Prefix) bool {
+	_, in := q.declined[p]
+	return in
 }
 
-// lookEvery is how often quarantine is looked through. It lasts longer by that much.
-const lookEvery = 10 * time.Second
-
-func (q *quarantine) look(now instant.Instant) { q.lookAt = min(q.lookAt, now.After(lookEvery)) }
-
-// keepsFrom reports whether a lease waits for the IA of another place.
-func (q *quarantine) keepsFrom(place uint64, p netip.Prefix) bool {
-	if len(q.expired) == 0 {
-		return false
+// await has a lease that has ended wait for its client. What is reserved, or of no pool, waits
+// for nobody.
+func (s *Server) await(until instant.Instant, b *binding.Binding, cleared bool) {
+	pl := s.networks.poolOf(b.Prefix)
+	if pl == nil || s.networks.reserved.Get(b.Prefix) {
+		return
 	}
-	x, waits := q.expired[p]
-	return waits && x.place != place
+	x := waiting{until, place{b.Link, s.number(b.Kind, []byte(b.Client.DUID()), b.IAID)}, cleared}
+	s.quarantine.waiting[b.Prefix], s.quarantine.whose[x.of] = x, b.Prefix
+	heap.Push(&s.quarantine.ends, ending{b.Prefix, until})
+	if !cleared {
+		pl.late = append(pl.late, late{b.Prefix, until})
+	}
 }
 
 // leave takes a lease that somebody has now out of quarantine.
-func (q *quarantine) leave(p netip.Prefix) { delete(q.expired, p) }
+func (q *quarantine) leave(p netip.Prefix) {
+	x, waits := q.waiting[p]
+	if !waits {
+		return
+	}
+	delete(q.waiting, p)
+	if q.whose[x.of] == p {
+		delete(q.whose, x.of)
+	}
+}
 
-func (q *quarantine) deadline() (instant.Instant, bool) { return q.lookAt, q.lookAt != instant.Never }
+// late is a lease that has expired, and waits since that long before until.
+type late struct {
+	lease netip.Prefix
+	until instant.Instant
+}
 
-// expire ends what is over, and returns the addresses that had been declined.
-func (q *quarantine) expire(now instant.Instant) (available []netip.Prefix) {
-	if q.lookAt > now {
-		return nil
+// isOver reports whether a lease does not wait any more.
+func (q *quarantine) isOver(l late) bool {
+	x, waits := q.waiting[l.lease]
+	return !waits || x.until != l.until
+}
+
+// trim forgets what does not wait any more.
+func (p *leasePool) trim(q *quarantine) {
+	for len(p.late) > 0 && q.isOver(p.late[0]) {
+		p.late = p.late[1:]
 	}
-	maps.DeleteFunc(q.expired, func(_ netip.Prefix, x expired) bool { return x.until <= now })
-	for p, d := range q.declined {
-		if d.until > now {
-			continue
+}
+
+func (q *quarantine) deadline() (instant.Instant, bool) {
+	if len(q.ends) == 0 {
+		return instant.Never, false
+	}
+	return q.ends[0].until, true
+}
+
+// endAtOnce bounds how many ends one Tick looks at.
+const endAtOnce = 512
+
+// endQuarantine ends what is over.
+func (s *Server) endQuarantine(now instant.Now, eff *effect.Effects) {
+	q := &s.quarantine
+	for range endAtOnce {
+		if len(q.ends) == 0 || q.ends[0].until > now.Boot {
+			return
 		}
-		delete(q.declined, p)
-		if q.by[d.by]--; q.by[d.by] <= 0 {
-			delete(q.by, d.by)
+		e := heap.Pop(&q.ends).(ending)
+		if x, waits := q.waiting[e.lease]; waits && x.until == e.until {
+			q.leave(e.lease)
+			s.release(e.lease)
 		}
-		available = append(available, p)
+		if d, in := q.declined[e.lease]; in && d.until == e.until {
+			delete(q.declined, e.lease)
+			if q.by[d.by]--; q.by[d.by] <= 0 {
+				delete(q.by, d.by)
+			}
+			s.release(e.lease)
+			s.ledger.KeepRecord(declinedKey(e.lease), eff)
+		}
 	}
-	if q.lookAt = instant.Never; len(q.declined)+len(q.expired) > 0 {
-		q.look(now)
+}
+
+// release gives back to its pool what has left quarantine.
+func (s *Server) release(p netip.Prefix) {
+	if pl := s.networks.poolOf(p); pl != nil {
+		pl.trim(&s.quarantine)
 	}
-	slices.SortFunc(available, netip.Prefix.Compare)
-	return available
+	if s.table.Find(p) == nil {
+		s.networks.free(p)
+	}
+}
+
+// ending is when something leaves quarantine, unless it has left already.
+type ending struct {
+	lease netip.Prefix
+	until instant.Instant
+}
+
+// endings are a heap, the next one first.
+type endings []ending
+
+func (h endings) Len() int           { return len(h) }
+func (h endings) Less(i, j int) bool { return h[i].until < h[j].until }
+func (h endings) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push and Pop are for container/heap.
+func (h *endings) Push(e any) { *h = append(*h, e.(ending)) }
+
+func (h *endings) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }
 
 // declinedLetter begins the keys of declined addresses, after the role's space.
@@ -131,18 +233,24 @@ func declinedKey(p netip.Prefix) []byte {
 	return append(append([]byte(binding.Server6), declinedLetter), a[:]...)
 }
 
+// declinedOf is the reverse of declinedKey.
+func declinedOf[K ~string | ~[]byte](key K) (netip.Prefix, bool) {
+	from, _ := DeclinedRange()
+	if len(key) != len(from)+16 || string(key[:len(from)]) != string(from) {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte([]byte(key[len(from):]))), addressBits), true
+}
+
 // DeclinedRange is the range of keys in which records of declined addresses are.
 func DeclinedRange() (from, to []byte) { return binding.Range(binding.Server6, declinedLetter) }
 
 // record is the record of a declined address; nil if it is not in quarantine any more. It has the
 // end by both clocks, and the boot that the first one is of.
 func (q *quarantine) record(key string) []byte {
-	if len(key) < 16 {
-		return nil
-	}
-	p := netip.PrefixFrom(netip.AddrFrom16([16]byte([]byte(key[len(key)-16:]))), 128)
+	p, ok := declinedOf(key)
 	d, in := q.declined[p]
-	if !in {
+	if !ok || !in {
 		return nil
 	}
 	var wall int64
@@ -160,22 +268,23 @@ var ErrDeclined = errors.New("record of a declined address: malformed")
 // reboot the wall clock says how much of the time is left; where it cannot be trusted, the time
 // begins anew.
 func (s *Server) RestoreDeclined(now instant.Now, key, value []byte) error {
-	if len(key) < 16 || len(value) < 16 {
+	p, ok := declinedOf(key)
+	if !ok || len(value) < 16 {
 		return ErrDeclined
 	}
-	p := netip.PrefixFrom(netip.AddrFrom16([16]byte(key[len(key)-16:])), 128)
 	d := declined{until: instant.Instant(binary.BigEndian.Uint64(value)), bootID: string(value[16:])}
 	if wall := int64(binary.BigEndian.Uint64(value[8:])); wall != 0 {
 		d.wall = time.Unix(0, wall)
 	}
-	if d.bootID != s.bootID {
-		left := declinedFor
-		if now.Synced && !d.wall.IsZero() {
-			left = min(left, d.wall.Sub(now.Wall))
-		}
-		d.until = now.Boot.After(left)
+	left := declinedFor
+	switch {
+	case d.bootID == s.bootID:
+		left = min(left, now.Until(d.until))
+	case now.Synced && !d.wall.IsZero():
+		left = min(left, d.wall.Sub(now.Wall))
 	}
-	s.quarantine.decline(now.Boot, p, d)
+	d.until, d.bootID = now.Boot.After(left), s.bootID
+	s.quarantine.decline(p, d)
 	s.networks.take(p)
 	return nil
 }

@@ -9,14 +9,20 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
 )
+
+// maxPayload is how many octets a UDP datagram can carry over IPv6.
+const maxPayload = 65535 - 8
 
 // send answers a message, and has the answer wait for what it grants.
 func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *effect.Effects) {
-	out := effect.Send{Dest: netip.AddrPortFrom(r.p.Source.Addr(), dhcp6.ClientPort), Link: r.at.Index, LinkLayer: r.p.LinkLayer, Extends: true}
+	source := r.p.Source.Addr().WithZone("")
+	out := effect.Send{Dest: netip.AddrPortFrom(source, dhcp6.ClientPort), Link: r.at.Index, LinkLayer: r.p.LinkLayer, Extends: true}
 	from := len(eff.Arena)
 	payload, err := s.write(now, eff.Arena, r, t)
-	if err != nil {
+	if err != nil || len(payload)-from > maxPayload {
+		s.keep(now, eff)
 		s.drop(r, effect.DropTooBig, eff)
 		return
 	}
@@ -27,8 +33,8 @@ func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *eff
 		if _, other := r.layers[0].Options().First(dhcp6.OptionRelayPort); other {
 			port = r.p.Source.Port() // RFC 8357 section 5.2
 		}
-		out.ToPeer, out.Peer, out.Source, out.LinkLayer = true, r.relay, r.relay.Local, r.p.LinkLayer
-		out.Dest = netip.AddrPortFrom(r.p.Source.Addr(), port)
+		out.ToPeer, out.Peer, out.Source, out.LinkLayer = true, r.relay, r.relay.Local, linkaddr.Addr{}
+		out.Dest = netip.AddrPortFrom(source, port)
 		s.peers.Told(r.relay)
 	}
 	if len(s.events) > 0 {
@@ -118,7 +124,7 @@ func (r *request) writeIA(b []byte, x *ia, t1, t2 dhcp6.Lifetime) (_ []byte, err
 	b, mark := dhcp6.BeginIA(b, x.code, x.id, t1, t2)
 	for _, l := range r.leases[x.from:x.to] {
 		switch {
-		case !l.prefix.IsValid():
+		case l.valid == 0 && !r.tells() || !l.prefix.IsValid():
 		case x.kind == binding.Address:
 			b = dhcp6.AppendIAAddr(b, dhcp6.IAAddr{Address: l.prefix.Addr(), Preferred: l.preferred, Valid: l.valid})
 		default:
@@ -163,7 +169,8 @@ func (r *request) times() (t1, t2 dhcp6.Lifetime) {
 			t2 = dhcp6.Lifetime(uint64(shortest) * 4 / 5)
 		}
 	}
-	return min(t1, shortest), min(t2, shortest)
+	t2 = min(t2, shortest)
+	return min(t1, t2), t2 // a client discards an IA with T1 above T2
 }
 
 // writeOptions appends what the configuration has for the client: of each option the first that
@@ -187,62 +194,41 @@ func (s *Server) writeOptions(b []byte, r *request) []byte {
 // poolOptions are the options of the pool that the answer's first lease is out of.
 func (s *Server) poolOptions(r *request) []Option {
 	for i := range r.leases {
-		l := &r.leases[i]
-		if l.valid == 0 || l.subnet == nil {
-			continue
-		}
-		for j := range l.subnet.addresses {
-			if pl := &l.subnet.addresses[j]; pl.pool.Holds(l.prefix) {
-				return pl.Options
-			}
-		}
-		for j := range l.subnet.prefixes {
-			if pl := &l.subnet.prefixes[j]; pl.pool.Holds(l.prefix) {
-				return pl.Options
+		if l := &r.leases[i]; l.valid > 0 {
+			if pl := s.networks.poolOf(l.prefix); pl != nil {
+				return pl.options
 			}
 		}
 	}
 	return nil
 }
 
-// optionWriter writes each option once.
+// optionWriter writes each option of one place alone.
 type optionWriter struct {
 	r    *request
 	done [4]uint64 // options below 256 that are written
-	more []dhcp6.OptionCode
 }
 
 func (w *optionWriter) write(b []byte, options []Option) []byte {
+	here := w.done
+	above := len(w.r.above)
 	for i := range options {
 		o := &options[i]
 		switch {
 		case !o.Always && !w.r.oro.Contains(o.Code):
 		case o.Code == dhcp6.OptionInformationRefreshTime && w.r.m.Type() != dhcp6.InformationRequest: // RFC 8415 section 21.23
-		case w.is(o.Code):
-		default:
-			b = dhcp6.AppendOption(b, o.Code, o.Data)
-			// Several of one code in one place belong together, as vendor options do.
-			if i+1 == len(options) || options[i+1].Code != o.Code {
-				w.mark(o.Code)
+		case int(o.Code) < 64*len(here):
+			if bit := uint64(1) << (o.Code % 64); w.done[o.Code/64]&bit == 0 {
+				b = dhcp6.AppendOption(b, o.Code, o.Data)
+				here[o.Code/64] |= bit
 			}
+		case !slices.Contains(w.r.above[:above], o.Code):
+			b = dhcp6.AppendOption(b, o.Code, o.Data)
+			w.r.above = append(w.r.above, o.Code)
 		}
 	}
+	w.done = here
 	return b
-}
-
-func (w *optionWriter) is(c dhcp6.OptionCode) bool {
-	if int(c) < 64*len(w.done) {
-		return w.done[c/64]&(1<<(c%64)) != 0
-	}
-	return slices.Contains(w.more, c)
-}
-
-func (w *optionWriter) mark(c dhcp6.OptionCode) {
-	if int(c) < 64*len(w.done) {
-		w.done[c/64] |= 1 << (c % 64)
-		return
-	}
-	w.more = append(w.more, c)
 }
 
 // words say a status to a person.

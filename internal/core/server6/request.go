@@ -32,19 +32,21 @@ type request struct {
 	oro   dhcp6.ORO
 
 	network   *network
-	link, vrf string // of the client's leases; in no VRF behind relay agents
+	link, vrf string         // of the client's leases; in no VRF behind relay agents
+	holder    binding.Holder // the client, as the table knows it
 	policy    *delegation.Policy
 	source    netip.Addr    // the client's own address
 	linkLayer linkaddr.Addr // invalid: not known
 
-	classes  []bool // by their index in Config.Classes: which the client is of
-	reserved *Reservation
-	subnet   *subnet          // of the reservation, else of the first lease, else the network's first
+	classes  []bool           // by their index in Config.Classes: which the client is of
+	reserved *reservation     // nil: nothing is reserved for it
+	subnet   *subnet          // of the reservation, else of the first lease, else the one that led to the network
 	status   dhcp6.StatusCode // of the whole answer
 	told     bool             // status is to be in the answer
 	rapid    bool             // the answer to a Solicit grants
 	ias      []ia
 	leases   []lease
+	above    []dhcp6.OptionCode // options of the answer from 256 on that are written
 }
 
 // ia is one IA of a message, and what its client gets in it: some of request.leases.
@@ -55,9 +57,12 @@ type ia struct {
 	options  dhcp6.Options // as the client sent them
 	from, to int           // in request.leases
 	status   dhcp6.StatusCode
+	limit    binding.Reason // that one more lease would exceed
+	own      place          // once placed
+	placed   bool
 }
 
-// lease is one address or prefix in an answer. One without lifetimes is taken back.
+// lease is one address or prefix in an answer. One with a valid lifetime of 0 is taken back.
 type lease struct {
 	prefix           netip.Prefix
 	subnet           *subnet
@@ -67,7 +72,7 @@ type lease struct {
 }
 
 func (r *request) reset(p *inbound.Packet, at *link) {
-	*r = request{p: p, at: at, classes: r.classes[:0], ias: r.ias[:0], leases: r.leases[:0]}
+	*r = request{p: p, at: at, classes: r.classes[:0], ias: r.ias[:0], leases: r.leases[:0], above: r.above[:0]}
 	r.layers = r.room[:0]
 }
 
@@ -91,17 +96,19 @@ func (s *Server) read(now instant.Now, r *request, eff *effect.Effects) (effect.
 		return effect.DropServerMessage, false
 	} else if r.at.rule == nil {
 		return effect.DropNotClientLink, false
+	} else if !r.p.Dest.IsMulticast() {
+		return effect.DropUnicast, false // RFC 9915 section 16
 	} else if !r.source.IsLinkLocalUnicast() && !r.source.IsGlobalUnicast() {
 		return effect.DropBadSource, false
+	}
+	if dhcp6.MessageType(payload[0]).FromServerOnly() {
+		return effect.DropServerMessage, false
 	}
 	m, err := dhcp6.ParseMessage(payload)
 	if err != nil {
 		return effect.DropMalformed, false
 	}
 	r.m, r.whole = m, true
-	if m.Type().FromServerOnly() {
-		return effect.DropServerMessage, false
-	}
 	return s.validate(r)
 }
 
@@ -161,8 +168,10 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 			return effect.DropInvalid, false
 		}
 	case dhcp6.InformationRequest:
-		for range r.m.Options().IAs() {
-			return effect.DropInvalid, false
+		for c := range r.m.Options().All() {
+			if c == dhcp6.OptionIANA || c == dhcp6.OptionIATA || c == dhcp6.OptionIAPD {
+				return effect.DropInvalid, false
+			}
 		}
 	default:
 		return effect.DropUnknownType, false
@@ -171,14 +180,18 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 		return effect.DropOtherServer, false
 	}
 	if r.relay == nil {
-		r.network, r.link, r.vrf, r.policy = r.at.network, r.at.Name, r.at.VRF, &r.at.policy
-	} else if r.network = s.networks.ofRelay(r.layers); r.network != nil {
-		r.link, r.policy = r.network.link, &s.relayed
+		r.subnet = r.at.subnet
+	} else {
+		r.subnet = s.networks.ofRelay(r.layers)
 	}
-	if r.network == nil {
+	if r.subnet == nil {
 		return effect.DropNoSubnet, false
 	}
-	r.subnet = r.network.subnets[0]
+	r.network = r.subnet.network
+	if r.link, r.vrf, r.policy = r.at.Name, r.at.VRF, &r.at.policy; r.relay != nil {
+		r.link, r.vrf, r.policy = r.network.link, "", &s.relayed
+	}
+	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid)
 	if b, ok := r.m.Options().First(dhcp6.OptionORO); ok {
 		oro, err := dhcp6.ParseORO(b)
 		if err != nil {
@@ -187,6 +200,8 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 		r.oro = oro
 	}
 	s.classify(r)
-	s.findReservation(r)
+	if r.reserved = r.network.reservationOf(r); r.reserved != nil {
+		r.subnet = r.reserved.subnet
+	}
 	return 0, true
 }

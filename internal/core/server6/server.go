@@ -57,8 +57,8 @@ type link struct {
 	links.Entry
 	rule     *LinkRule
 	policy   delegation.Policy
-	line     uint32   // that a point-to-point link is; see hoststate.State.Line
-	network  *network // nil: the configuration has no subnet for it
+	line     uint32  // that a point-to-point link is; see hoststate.State.Line
+	subnet   *subnet // nil: the configuration has none for it
 	counters Traffic
 }
 
@@ -70,7 +70,7 @@ func New(cfg *Config, bootID string) *Server {
 	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine()}
 	s.covering = ledger.NewCovering(s.table.Table, s.host, ledger.Parts{Stranded: s.stranded})
 	s.ledger = ledger.New(s.table.Table, s.host, ledger.Core{
-		ForKernel: s.forKernel, InKernel: isLocal, Cover: s.covering.Cover, TakenBack: s.free, Record: s.quarantine.record,
+		ForKernel: s.forKernel, InKernel: isLocal, Cover: s.covering.Cover, TakenBack: func(b *binding.Binding) { s.networks.free(b.Prefix) }, Record: s.quarantine.record,
 	}, binding.Server6, bootID)
 	s.links = links.NewRegistry(links.Role[*link]{}) // the server chooses no address of a link
 	s.configure(cfg)
@@ -81,14 +81,13 @@ func (s *Server) configure(cfg *Config) {
 	s.cfg = cfg
 	s.peers.Configure(cfg.Peers, peers.All)
 	s.ledger.Configure(cfg.Records)
-	s.relayed = delegation.Policy{ClientLimit: delegation.DefaultClientLimit, LinkLimit: math.MaxInt32}
+	s.relayed = delegation.Policy{ClientLimit: delegation.DefaultClientLimit, LinkLimit: math.MaxInt32, HostLimit: delegation.HostLimitAuto}
+	s.relayed.ResolveHostLimit(true)
 	s.networks = newNetworks(cfg)
 	for b := range s.table.All() {
-		s.take(&b)
+		s.networks.take(b.Prefix)
 	}
-	for p := range s.quarantine.declined {
-		s.networks.take(p)
-	}
+	s.quarantine.take(s.networks)
 }
 
 // Reconfigure replaces the configuration. Leases stay as they are until their clients ask. What
@@ -113,10 +112,6 @@ func (s *Server) Succeed(old *Server) {
 		s.gone.Add(name, old.links.Named(name).counters)
 	}
 }
-
-// take and free keep the pools in step with the leases.
-func (s *Server) take(b *binding.Binding) { s.networks.take(b.Prefix) }
-func (s *Server) free(b *binding.Binding) { s.networks.free(b.Prefix) }
 
 // SetLink takes in that an interface appeared or changed. One that has another name is the same
 // link.
@@ -168,11 +163,11 @@ func (s *Server) dropLink(l *link, eff *effect.Effects) {
 
 // applyRule works out what the configuration means for a link as it now is.
 func (s *Server) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
-	l.rule, l.network = s.Rule(l.Name), nil
+	l.rule, l.subnet = s.Rule(l.Name), nil
 	if l.rule != nil {
 		l.policy = l.rule.Limits
 		l.policy.ResolveHostLimit(!l.PointToPoint)
-		l.network = s.networks.ofLink(l)
+		l.subnet = s.networks.ofLink(l)
 	}
 	return s.setPolicy(ops, l.Name, l.rule)
 }
@@ -257,14 +252,12 @@ func (s *Server) Deadline() (instant.Instant, bool) {
 	return at, ok
 }
 
-// Tick does what is due: it ends leases whose time has come, ends the quarantine of others, and
-// keeps again what the store has not got.
+// Tick does what is due, a bounded part of it: it ends leases whose time has come, ends the
+// quarantine of others, and keeps again what the store has not got. While more is due, Deadline is
+// not after now.
 func (s *Server) Tick(now instant.Now, eff *effect.Effects) {
 	s.events = s.table.Expire(s.events[:0], now)
 	s.commit(now, eff)
-	for _, p := range s.quarantine.expire(now.Boot) {
-		s.networks.free(p)
-		s.ledger.KeepRecord(declinedKey(p), eff)
-	}
+	s.endQuarantine(now, eff)
 	s.ledger.Tick(now, eff)
 }

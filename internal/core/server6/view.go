@@ -20,7 +20,7 @@ import (
 func (s *Server) Restore(now instant.Now, records iter.Seq[binding.Record], lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
 		s.table.Restore(now, rec, s.bootID, lastWall)
-		s.take(&rec.Binding)
+		s.networks.take(rec.Prefix)
 	}
 	for _, name := range s.links.Names() {
 		s.ledger.Rehome(name, s.links.Named(name).VRF)
@@ -54,9 +54,14 @@ func (s *Server) Clear(now instant.Now, of delegation.Selection, eff *effect.Eff
 // commitAtOnce bounds how many ends one Change has.
 const commitAtOnce = 256
 
-// commit keeps that leases have ended of which nobody is told.
+// commit takes in that leases have ended of which nobody is told, and keeps that.
 func (s *Server) commit(now instant.Now, eff *effect.Effects) {
 	s.apply(now)
+	s.keep(now, eff)
+}
+
+// keep has the store keep what has happened, of which nobody is told.
+func (s *Server) keep(now instant.Now, eff *effect.Effects) {
 	for rest := s.events; len(rest) > 0; {
 		n := min(len(rest), commitAtOnce)
 		s.ledger.Commit(now, rest[:n], eff)
@@ -116,21 +121,22 @@ func (s *Server) Links() (all []LinkView) {
 			continue
 		}
 		v := LinkView{Name: name, VRF: l.VRF, Up: l.Passes(), Counters: l.counters, Prefixes: s.table.LinkLen(name, binding.Prefix), Addresses: s.table.LinkLen(name, binding.Address)}
-		if l.network != nil {
-			v.Network = l.network.Name
+		if l.subnet != nil {
+			v.Network = l.subnet.network.Name
 		}
 		all = append(all, v)
 	}
 	return all
 }
 
-// PoolView is how far a pool is taken.
+// PoolView is how far a pool is taken, in the smallest parts that it gives. What is reserved is no
+// part of it. What waits in quarantine is taken.
 type PoolView struct {
 	Network     string
 	Subnet      netip.Prefix
 	First, Last netip.Addr   // of a pool of addresses; invalid: of prefixes
 	Prefix      netip.Prefix // of a pool of prefixes; invalid: of addresses
-	Size, Taken uint64       // in the smallest parts that it gives
+	Size, Taken uint64
 }
 
 // NearlyFull is the share of a pool from which on operators are told that it gets full.
@@ -140,13 +146,18 @@ const NearlyFull = 0.9
 func (s *Server) Pools() (all []PoolView) {
 	for _, nw := range s.networks.all {
 		for _, sn := range nw.subnets {
-			for i := range sn.addresses {
-				p := &sn.addresses[i]
-				all = append(all, PoolView{Network: nw.Name, Subnet: sn.Prefix, First: p.First, Last: p.Last, Size: p.pool.Size(), Taken: p.pool.Taken()})
+			view := func(pl *leasePool) PoolView {
+				return PoolView{Network: nw.Name, Subnet: sn.Prefix, Size: pl.Size() - pl.reserved, Taken: pl.Taken() - pl.reserved}
 			}
-			for i := range sn.prefixes {
-				p := &sn.prefixes[i]
-				all = append(all, PoolView{Network: nw.Name, Subnet: sn.Prefix, Prefix: p.Prefix, Size: p.pool.Size(), Taken: p.pool.Taken()})
+			for i, pl := range sn.pools[binding.Address] {
+				v := view(pl)
+				v.First, v.Last = sn.Pools[i].First, sn.Pools[i].Last
+				all = append(all, v)
+			}
+			for _, pl := range sn.pools[binding.Prefix] {
+				v := view(pl)
+				v.Prefix = pl.prefix
+				all = append(all, v)
 			}
 		}
 	}

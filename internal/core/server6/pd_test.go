@@ -1,0 +1,286 @@
+package server6_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"fairlead/internal/core/server6"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// lengths is a subnet with a pool of prefixes of several lengths.
+func lengths(prefix string, length, least, most int) func(*server6.Config) {
+	return subnet(pdPool(server6.PrefixPool{Prefix: cidr(prefix), Length: length, Min: least, Max: most}))
+}
+
+// RFC 8168 section 3.2: "if the client included only a prefix-length hint in the message, the server SHOULD
+// first check its prefix pool for a prefix with a length matching the prefix-length hint value [...]. If the
+// server does not have a prefix with a length matching the prefix-length hint value, then the server SHOULD
+// provide the prefix whose length is shorter and closest to the prefix-length hint value."
+func TestRFC8168_3_2_LengthHint(t *testing.T) {
+	w := newWorld(t, subnet(func(sn *server6.Subnet) {
+		sn.PDPools = []server6.PrefixPool{
+			{Prefix: cidr("2001:db8:b000::/36"), Length: 48, Min: 44, Max: 48},
+			{Prefix: cidr("2001:db8:c000::/40"), Length: 62, Min: 60, Max: 63},
+			{Prefix: cidr("2001:db8:a000::/40"), Length: 56, Min: 56, Max: 56},
+		}
+	}))
+	for hint, want := range map[int]int{
+		0: 48, 1: 44, 43: 44, 44: 44, 45: 45, 46: 46, 48: 48, 49: 48, 55: 48, 56: 56, 57: 56, 59: 56, 60: 60, 61: 61, 63: 63, 64: 63, 128: 63,
+	} {
+		if got := w.asks(alice, dhcp6.Solicit, iaPD(1, named(fmt.Sprintf("::/%d", hint)))).only(); got.Bits() != want {
+			t.Errorf("::/%d: %v, want %d bits", hint, got, want)
+		}
+	}
+	// The length of a prefix that is not available is a hint as well, and one by itself comes before it.
+	if got := w.asks(alice, dhcp6.Solicit, iaPD(1, named("2001:db8:7777::/61"))).only(); got.Bits() != 61 {
+		t.Errorf("%v, want 61 bits", got)
+	}
+	if got := w.asks(alice, dhcp6.Solicit, iaPD(1, named("2001:db8:7777::/61"), named("::/56"))).only(); got.Bits() != 56 {
+		t.Errorf("%v, want 56 bits", got)
+	}
+	// A prefix that can be given comes before every length.
+	if got := w.asks(alice, dhcp6.Solicit, iaPD(1, named("::/56"), named("2001:db8:c000:10::/61"))).only(); got != cidr("2001:db8:c000:10::/61") {
+		t.Errorf("%v, want the prefix that is named", got)
+	}
+}
+
+// Where nothing that is as large is left, the client gets what is next to it.
+func TestShorterIsExhausted(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/52", 56, 52, 60))
+	for n := range 16 { // a /60 in each /56
+		w.obtains(somebody(n), iaPD(1, named(fmt.Sprintf("2001:db8:4000:%x00::/60", n))))
+	}
+	for hint, want := range map[string]int{"::/52": 57, "::/56": 57, "::/60": 60, "::/0": 57} {
+		if got := w.asks(alice, dhcp6.Solicit, iaPD(1, named(hint))).only(); got.Bits() != want {
+			t.Errorf("%s: %v, want %d bits", hint, got, want)
+		}
+	}
+	if got := w.asks(alice, dhcp6.Solicit, iaPD(1)).only(); got.Bits() != 57 {
+		t.Errorf("without a hint: %v, want 57 bits", got)
+	}
+	w.obtains(alice, iaPD(1, named("::/52")))
+	w.agrees()
+}
+
+// RFC 8168 section 3.2: a length alone counts "regardless of the prefix record from previous interactions
+// with the client". What it had ends when it takes the other one.
+func TestRFC8168_3_2_AnotherLengthThanBefore(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/40", 56, 48, 60))
+	had := w.obtains(alice, iaPD(1)).only()
+	if same := w.asks(alice, dhcp6.Solicit, iaPD(1)).only(); same != had {
+		t.Errorf("without a hint: %v, want %v", same, had)
+	}
+	if same := w.asks(alice, dhcp6.Solicit, iaPD(1, named("::/56"))).only(); same != had {
+		t.Errorf("with the length that it has: %v, want %v", same, had)
+	}
+	if same := w.asks(alice, dhcp6.Solicit, iaPD(1, named(had.String()), named("::/48"))).only(); same != had {
+		t.Errorf("with its own prefix beside a length: %v, want %v", same, had)
+	}
+	offer := w.asks(alice, dhcp6.Solicit, iaPD(1, named("::/48")))
+	if offer.only().Bits() != 48 || len(w.holds()) != 1 {
+		t.Errorf("offered %q, want one with 48 bits; leases %q", offer.leases(), w.holds())
+	}
+	got := w.asks(alice, dhcp6.Request, offer.taken()...)
+	if got.leases() != offer.leases() || !slices.Equal(w.holds(), []string{offer.only().String()}) {
+		t.Errorf("offered %q, given %q; leases %q", offer.leases(), got.leases(), w.holds())
+	}
+	w.agrees()
+	// The length that is nearest counts.
+	if same := w.asks(alice, dhcp6.Solicit, iaPD(1, named("::/64"))); same.only().Bits() != 60 {
+		t.Errorf("%q, want the nearest length", same.leases())
+	}
+	if same := w.asks(alice, dhcp6.Renew, got.taken()...).only(); same != got.only() {
+		t.Errorf("a Renew gets %v, want %v", same, got.only())
+	}
+}
+
+// RFC 8168 section 3.5: of a Renew with the prefix that it has and a length, the server may "extend the
+// lifetime of the original delegated prefix". RFC 8415 18.3.4d: where it has none, the length is a hint.
+func TestRFC8168_3_5_RenewWithAHint(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/40", 56, 48, 60))
+	had := w.obtains(alice, iaPD(1))
+	for _, kind := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind} {
+		if got := w.asks(alice, kind, iaPD(1, named(had.only().String()), named("::/48"))); got.leases() != had.leases() {
+			t.Errorf("%v: %q, want %q", kind, got.leases(), had.leases())
+		}
+	}
+	// One of a client without a binding gets the length that it asks for.
+	if got := w.asks(bob, dhcp6.Renew, iaPD(1, named("::/60"))).only(); got.Bits() != 60 {
+		t.Errorf("%v, want 60 bits", got)
+	}
+}
+
+// A prefix of a length that the pool does not give is not given, and one with bits behind its length is
+// given without them.
+func TestPrefixesThatClientsName(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/40", 56, 52, 60))
+	for name, want := range map[string]string{
+		"2001:db8:4000:100::/56":   "2001:db8:4000:100::/56",
+		"2001:db8:4000:1ab::1/56":  "2001:db8:4000:100::/56",
+		"2001:db8:40ff:fff0::/60":  "2001:db8:40ff:fff0::/60",
+		"2001:db8:4000:f000::/52":  "2001:db8:4000:f000::/52",
+		"2001:db8:4000::/51":       "",
+		"2001:db8:4000::/61":       "",
+		"2001:db8:4100::/56":       "",
+		"2001:db8:3fff:ff00::/56":  "",
+		"2001:db8::/32":            "",
+		"2001:db8:4000:123::77/60": "2001:db8:4000:120::/60",
+	} {
+		got := w.asks(alice, dhcp6.Solicit, iaPD(1, named(name))).only()
+		if (got.String() == want) != (want != "") || got.Masked() != got {
+			t.Errorf("%s: %v, want %s", name, got, want)
+		}
+	}
+}
+
+// No two clients have prefixes of which one lies in the other, and a /64 for each device on a large link
+// is what clients get that ask for more.
+func TestPrefixForEachDevice(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/56", 64, 64, 64))
+	for n := range 256 {
+		hint := []string{"::/62", "::/63", "::/64", "::/56"}[n%4]
+		if got := w.obtains(somebody(n), iaPD(1, named(hint))).only(); got.Bits() != 64 {
+			t.Fatalf("%v", got)
+		}
+	}
+	if got := w.asks(alice, dhcp6.Request, iaPD(1)).leases(); got != "PD 1: status 6" {
+		t.Errorf("%q", got)
+	}
+	w.agrees()
+	if p := w.core.Pools()[1]; p.Taken != 256 || p.Size != 256 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// RFC 6603 section 5.2: where the client asks for the option, "the delegating router includes the prefix
+// originally, or to be, assigned to the requesting router in the OPTION_PD_EXCLUDE option within the
+// OPTION_IAPREFIX". "If the OPTION_ORO option in the Solicit message does not include the
+// OPTION_PD_EXCLUDE option code, then the delegating router MUST fall back to normal behavior". RFC
+// 8415 18.3.9f.
+func TestRFC6603_5_2_Exclude(t *testing.T) {
+	excluding := server6.PrefixPool{Prefix: cidr("2001:db8:a000::/40"), Length: 56, Min: 52, Max: 60, Exclude: cidr("2001:db8:a000:f::/64")}
+	plain := server6.PrefixPool{Prefix: cidr("2001:db8:b000::/40"), Length: 56, Min: 56, Max: 56}
+	w := newWorld(t, subnet(func(sn *server6.Subnet) { sn.PDPools = []server6.PrefixPool{excluding, plain} }))
+	for _, tc := range []struct {
+		hint   string
+		option []byte // of the exclusion: its length, and the subnet ID
+	}{
+		{"2001:db8:a012:3400::/56", []byte{64, 0x0f}},       // a012:340f
+		{"2001:db8:a012:3000::/52", []byte{64, 0x00, 0xf0}}, // 12 bits, to the left
+		{"2001:db8:a012:3450::/60", []byte{64, 0xf0}},       // 4 bits
+	} {
+		for _, kind := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Request, dhcp6.Renew, dhcp6.Rebind} {
+			got := w.asks(alice, kind, oro(67), iaPD(1, named(tc.hint)))
+			l := got.ias[0].leases[0]
+			if l.prefix != cidr(tc.hint) || len(l.options) != 1 || l.options[0].code != 67 || !slices.Equal(l.options[0].payload, tc.option) {
+				t.Errorf("%v: %q with %+v, want %s without %x", kind, got.leases(), l.options, tc.hint, tc.option)
+			}
+			if got.has(67) {
+				t.Error("the exclusion is at the top")
+			}
+		}
+		rec, _ := w.record(cidr(tc.hint))
+		if !rec.Exclude.IsValid() || rec.Exclude.Bits() != 64 || !cidr(tc.hint).Contains(rec.Exclude.Addr()) {
+			t.Errorf("kept %+v", rec)
+		}
+		w.asks(alice, dhcp6.Release, iaPD(1, named(tc.hint)))
+	}
+	// A client that knows nothing of it gets of another pool, also where it asks for a part of this one.
+	got := w.asks(bob, dhcp6.Solicit, iaPD(1, named("2001:db8:a012:3400::/56")))
+	if l := got.ias[0].leases[0]; !cidr("2001:db8:b000::/40").Contains(l.prefix.Addr()) || len(l.options) != 0 {
+		t.Errorf("%q with %+v", got.leases(), l.options)
+	}
+	w.reconfigure(subnet(func(sn *server6.Subnet) { sn.PDPools = []server6.PrefixPool{excluding} }))
+	if got := w.asks(bob, dhcp6.Solicit, iaPD(1)).leases(); got != "PD 1: status 6" {
+		t.Errorf("where there is no other pool: %q", got)
+	}
+}
+
+// RFC 6603 section 6.2: "If the Release message contains a 'new' excluded prefix in any OPTION_PD_EXCLUDE
+// option, the delegating router MUST send a Reply message with the Status Code set to NoBinding for that
+// IA_PD option."
+func TestRFC6603_6_2_ReleaseWithAnotherExclusion(t *testing.T) {
+	w := newWorld(t, subnet(func(sn *server6.Subnet) {
+		sn.PDPools = []server6.PrefixPool{{Prefix: cidr("2001:db8:a000::/40"), Length: 56, Min: 56, Max: 56, Exclude: cidr("2001:db8:a000:f::/64")}}
+	}))
+	got := w.asks(alice, dhcp6.Request, oro(67), iaPD(1), iaPD(2))
+	first, second := got.ias[0].leases[0].prefix.String(), got.ias[1].leases[0].prefix.String()
+	released := w.asks(alice, dhcp6.Release, iaPD(1, lasting(first, 0, 0, raw(67, 64, 0x0e))), iaPD(2, lasting(second, 0, 0, raw(67, 64, 0x0f))))
+	if released.leases() != "PD 1: status 3" || released.status() != 0 || !slices.Equal(w.holds(), []string{first}) {
+		t.Errorf("%q status %d; leases %q, want %s alone", released.leases(), released.status(), w.holds(), first)
+	}
+	w.asks(alice, dhcp6.Release, iaPD(1, lasting(first, 0, 0, raw(67))))
+	if len(w.holds()) != 1 {
+		t.Error("an exclusion that cannot be read is no other one, but the prefix ended")
+	}
+	w.asks(alice, dhcp6.Release, iaPD(1, named(first)))
+	if len(w.holds()) != 0 {
+		t.Errorf("leases %q", w.holds())
+	}
+}
+
+// After the lengths of a pool have changed, what clients have of the former lengths is nobody else's.
+func TestLengthsChange(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/52", 56, 56, 56))
+	had := w.obtains(alice, iaPD(1)).only()
+	w.reconfigure(lengths("2001:db8:4000::/52", 60, 60, 60))
+	for n := range 240 {
+		if got := w.obtains(somebody(n), iaPD(1)).only(); had.Overlaps(got) {
+			t.Fatalf("%v is given, while Alice has %v", got, had)
+		}
+	}
+	w.agrees()
+	w.reconfigure(lengths("2001:db8:4000::/52", 56, 56, 56))
+	for _, kind := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Request} {
+		if got := w.asks(bob, kind, iaPD(1)).leases(); got != "PD 1: status 6" {
+			t.Errorf("%v: %q, want NoPrefixAvail", kind, got)
+		}
+	}
+	if again := w.asks(alice, dhcp6.Renew, iaPD(1, named(had.String()))).only(); again != had {
+		t.Errorf("%v, want %v", again, had)
+	}
+	w.sleep(4000e9)
+	w.sleep(600e9)
+	w.sleep(20e9)
+	if got := w.obtains(bob, iaPD(1)).only(); got.Bits() != 56 {
+		t.Errorf("%v", got)
+	}
+	w.agrees()
+}
+
+// Several prefixes and addresses of one client, up to its limit.
+func TestSeveralIAs(t *testing.T) {
+	w := newWorld(t)
+	var ias []option
+	for n := range uint32(8) {
+		ias = append(ias, iaNA(n), iaPD(n))
+	}
+	got := w.obtains(alice, ias...)
+	if n := len(w.holds()); n != 16 {
+		t.Fatalf("%d leases, want 16: %q", n, got.leases())
+	}
+	w.agrees()
+	again := w.asks(alice, dhcp6.Renew, got.taken()...)
+	if again.leases() != got.leases() {
+		t.Errorf("%q, want %q", again.leases(), got.leases())
+	}
+	if more := w.asks(alice, dhcp6.Request, iaNA(8), iaPD(8)).leases(); more != "NA 8: status 2; PD 8: status 6" {
+		t.Errorf("beyond its limit: %q", more)
+	}
+	seen := make(map[netip.Prefix]bool)
+	for _, x := range got.ias {
+		if p := x.leases[0].prefix; seen[p] || strings.Contains(p.String(), "::/0") {
+			t.Errorf("%v is there twice", p)
+		} else {
+			seen[p] = true
+		}
+	}
+	w.asks(alice, dhcp6.Release, iaNA(0, named(got.ias[0].leases[0].prefix.Addr().String())))
+	if more := w.asks(alice, dhcp6.Request, iaNA(8)).leases(); strings.Contains(more, "status") {
+		t.Errorf("after a Release: %q", more)
+	}
+}

@@ -1,0 +1,106 @@
+package server6
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// reservation is a Reservation in its subnet.
+type reservation struct {
+	*Reservation
+	subnet *subnet
+	place  int // in the network's configuration: the first one that matches holds
+}
+
+// reservations are those of a network. Each is found by one of its identifiers.
+type reservations struct {
+	byDUID, byRemoteID, byRelayID map[string][]*reservation
+	byLinkLayer                   map[linkaddr.Addr][]*reservation
+	count                         int
+}
+
+func newReservations() reservations {
+	return reservations{
+		byDUID: make(map[string][]*reservation), byRemoteID: make(map[string][]*reservation), byRelayID: make(map[string][]*reservation),
+		byLinkLayer: make(map[linkaddr.Addr][]*reservation),
+	}
+}
+
+func (all *reservations) reserve(of *Reservation, sn *subnet) {
+	v := &reservation{of, sn, all.count}
+	all.count++
+	switch {
+	case len(of.DUID) > 0:
+		all.byDUID[string(of.DUID)] = append(all.byDUID[string(of.DUID)], v)
+	case of.LinkLayer.IsValid():
+		all.byLinkLayer[of.LinkLayer] = append(all.byLinkLayer[of.LinkLayer], v)
+	case len(of.RemoteID) > 0:
+		all.byRemoteID[string(of.RemoteID)] = append(all.byRemoteID[string(of.RemoteID)], v)
+	default:
+		all.byRelayID[string(of.RelayID)] = append(all.byRelayID[string(of.RelayID)], v)
+	}
+}
+
+// reservationOf is what is reserved for a client in a network; nil if nothing is.
+func (all *reservations) reservationOf(r *request) (best *reservation) {
+	if all.count == 0 {
+		return nil
+	}
+	best = r.first(best, all.byDUID[string(r.duid)])
+	best = r.first(best, all.byLinkLayer[r.linkLayer])
+	for i := range r.layers {
+		options := r.layers[i].Options()
+		if id, ok := options.First(dhcp6.OptionRemoteID); ok {
+			best = r.first(best, all.byRemoteID[string(id)])
+		}
+		if id, ok := options.First(dhcp6.OptionRelayID); ok {
+			best = r.first(best, all.byRelayID[string(id)])
+		}
+	}
+	return best
+}
+
+// first is the first in the configuration of best and those of some reservations that are for
+// the client.
+func (r *request) first(best *reservation, some []*reservation) *reservation {
+	for _, v := range some {
+		if (best == nil || v.place < best.place) && v.isFor(r) {
+			best = v
+		}
+	}
+	return best
+}
+
+// isFor reports whether all identifiers match that a reservation has.
+func (v *reservation) isFor(r *request) bool {
+	return (len(v.DUID) == 0 || bytes.Equal(v.DUID, r.duid)) &&
+		(!v.LinkLayer.IsValid() || v.LinkLayer == r.linkLayer) &&
+		(len(v.RemoteID) == 0 || slices.ContainsFunc(r.layers, func(m dhcp6.RelayMessage) bool {
+			return has(m, dhcp6.OptionRemoteID, v.RemoteID)
+		})) &&
+		(len(v.RelayID) == 0 || slices.ContainsFunc(r.layers, func(m dhcp6.RelayMessage) bool {
+			return has(m, dhcp6.OptionRelayID, v.RelayID) && has(m, dhcp6.OptionInterfaceID, v.InterfaceID)
+		}))
+}
+
+// has reports whether a relay agent has added an option with that payload.
+func has(m dhcp6.RelayMessage, c dhcp6.OptionCode, payload []byte) bool {
+	b, ok := m.Options().First(c)
+	return ok && bytes.Equal(b, payload)
+}
+
+// lists reports whether a lease is among what is reserved; v may be nil.
+func (v *reservation) lists(p netip.Prefix, k binding.Kind) bool {
+	switch {
+	case v == nil:
+		return false
+	case k == binding.Address:
+		return slices.Contains(v.Addresses, p.Addr())
+	}
+	return slices.Contains(v.Prefixes, p)
+}
