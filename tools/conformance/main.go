@@ -1,6 +1,6 @@
 // Command conformance writes docs/conformance.md: every requirement of RFC 8987,
 // every sentence of RFC 8415 section 19 and of the RFCs of DHCPv4 that asks something
-// of a relay agent, and of RFC 8213 that asks something of the protection between
+// of a relay agent, of RFC 8415 that asks something of a server, and of RFC 8213 that asks something of the protection between
 // relays and servers, with the tests that show it.
 //
 // A test shows a row in one of two ways. By its name: TestRFC8987_G2_SeveralPrefixes

@@ -28,12 +28,12 @@ type row struct{ rfc, id string }
 var (
 	byName     = regexp.MustCompile(`^TestRFC(\d+)_(.+)$`)
 	byShort    = regexp.MustCompile(`^Test([GRSO])([1-9])[A-Z_]`)
-	inComment  = regexp.MustCompile(`RFC (8987|8415|8213|8221|3527|6607|7839|8357) (` + rowID + `)((?:(?:,\s+|\s+and\s+|,\s+and\s+)(?:` + rowID + `))*)`)
+	inComment  = regexp.MustCompile(`RFC\s+(8987|8415|8213|8221|3527|6607|7839|8357)\s+(` + rowID + `)((?:(?:,\s+|\s+and\s+|,\s+and\s+)(?:` + rowID + `))*)`)
 	identifier = regexp.MustCompile(rowID)
 )
 
 // rowID is a row as comments name it.
-const rowID = `[GRSO]-\d|19[.\d]*[a-z]?|[3-6][a-z]\b|5\.\d\b`
+const rowID = `[GRSO]-\d|\d+(?:\.\d+)*[a-z]\b|19[.\d]*|5\.\d\b`
 
 // wholeSection stands for the rows of a test whose name says only a section, and
 // whose rows nobody has said.

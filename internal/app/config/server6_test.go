@@ -456,3 +456,19 @@ func TestServer6Changed(t *testing.T) {
 		}
 	}
 }
+
+// RFC 8415 21.23b, 21.24a and 21.25a: the keys for these times take none that clients do not heed.
+func TestTimesThatClientsHeed(t *testing.T) {
+	for key, bounds := range map[string][4]string{ // the least, the most, and what is beyond them
+		"sol-max-rt":               {"60s", "86400s", "59s", "86401s"},
+		"inf-max-rt":               {"60s", "86400s", "59s", "86401s"},
+		"information-refresh-time": {"600s", "infinity", "599s", "0s"},
+	} {
+		for i, value := range bounds {
+			text := "server6: {links: [{match: eth1}], subnets: [{subnet: 2001:db8:1::/64}], options: {" + key + ": " + value + "}}"
+			if said := serverProblems(t, text); (said == "") != (i < 2) {
+				t.Errorf("%s: %s: %q", key, value, said)
+			}
+		}
+	}
+}

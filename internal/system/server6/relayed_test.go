@@ -69,7 +69,8 @@ func TestBehindRelays(t *testing.T) {
 }
 
 // No lease that a client was told of is lost, or given to another client, when the server is
-// killed: the client renews what it has.
+// killed: the client renews what it has, with the server's identifier that it was told. RFC 8415
+// 11d and 18.3.1a.
 func TestKilledServer(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 2, Access: lab.Switch})
 	r.Prepare(direct(1))

@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
+// RFC 8415 10a: a name is written as a whole, wherever it stands.
 func TestPayloads(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -35,6 +36,11 @@ func TestPayloads(t *testing.T) {
 			"two names",
 			func(b []byte) ([]byte, error) { return dhcp6.AppendDomainList(b, "a.example", "Lab-1._tcp.") },
 			"ee 01 61 07 6578616d706c65 00  05 4c61622d31 04 5f746370 00",
+		},
+		{
+			"two names of one domain",
+			func(b []byte) ([]byte, error) { return dhcp6.AppendDomainList(b, "a.example", "b.a.example") },
+			"ee 01 61 07 6578616d706c65 00  01 62 01 61 07 6578616d706c65 00",
 		},
 		{
 			"NTP server",

@@ -25,6 +25,7 @@ func Tables() []Table {
 	return []Table{
 		{RFC: "8987", Title: "RFC 8987", Rows: rfc8987, Counted: 20},
 		{RFC: "8415", Title: "RFC 8415 section 19", Rows: rfc8415, Counted: len(rfc8415)},
+		{RFC: "8415", Title: "RFC 8415, the server", Rows: rfc8415server, Counted: len(rfc8415server)},
 		{RFC: "6603", Title: "RFC 6603, the side of the delegating router", Rows: rfc6603, Counted: len(rfc6603)},
 		{RFC: "8213", Title: "RFC 8213", Rows: rfc8213, Counted: len(rfc8213)},
 		{RFC: "8221", Title: "RFC 8221 section 3, manual keying", Rows: rfc8221, Counted: len(rfc8221)},
@@ -76,6 +77,14 @@ var Named = map[string][]string{
 	"TestRFC8415_19_2_DhcrelayAboveOurs":           {"19.2b", "19.2d"},
 	"TestRFC8415_19_2_AnotherFairleadAboveOurs":    {"19.2b", "19.2d"},
 	"TestRFC8415_19_2_UnknownOptionsOfARelayReply": {"19.2a"},
+
+	"TestRFC8415_18_3_1_Advertise":    {"18.3.9h"},
+	"TestRFC8415_18_3_2_Request":      {"18.3.1a", "18.3.9h"},
+	"TestRFC8415_18_3_3_Confirm":      {"18.3.3b"},
+	"TestRFC8415_18_3_4_Renew":        {"18.3.4g"},
+	"TestRFC8415_18_3_4_Renumbering":  {"18.3.4c"},
+	"TestRFC8415_18_3_5_NothingToSay": {"18.3.5b", "18.3.5c"},
+	"TestRFC8415_18_3_7_Release":      {"18.3a"},
 
 	"TestRFC6603_4_DelegationAroundItsOwnLink":   {"4.1a", "4.1b", "4.2e"},
 	"TestRFC6603_6_ExclusionComesLater":          {"4.1b"},

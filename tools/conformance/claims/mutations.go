@@ -15,6 +15,7 @@ type Mutation struct {
 const (
 	relay = "./internal/core/relay6"
 	four  = "./internal/core/relay4"
+	serve = "./internal/core/server6"
 	hops  = "./internal/core/hop"
 	dir   = "internal/core/"
 )
@@ -35,8 +36,8 @@ var mutations = []Mutation{
 	},
 	{
 		"G-3", "only the first IA_PD is learned", dir + "relay6/learn.go",
-		"r.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), terms)",
-		"if ls.iaid == leases[0].iaid {\nr.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), terms)\n}", relay, "",
+		"r.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), *terms)",
+		"if ls.iaid == leases[0].iaid {\nr.events = r.table.Learn(r.events, now, r.proof(ls.grant(g), l), *terms)\n}", relay, "",
 	},
 	{
 		"G-4", "a DUID is refused on a second interface", dir + "delegation/judge.go",
@@ -301,5 +302,66 @@ var mutations = []Mutation{
 		`	case t == 0 && has(m, dhcp4.OptionMessageType):
 `, `	case false:
 `, four, "TestTypesOfClients",
+	},
+	{
+		"", "a Reply leaves although its lease could not be kept", dir + "server6/reply.go",
+		"out.Extends = !binding.Grants(s.events)", "out.Extends = true", serve, "TestGrantThatIsNotKept",
+	},
+	{
+		"", "a grant that is not kept stays taken in its pool", dir + "server6/server.go",
+		"TakenBack: func(b *binding.Binding) { s.networks.free(b.Prefix) }, ", "", serve, "TestGrantThatIsNotKept",
+	},
+	{
+		"", "a client's message to a unicast address is answered", dir + "server6/request.go",
+		"} else if !r.p.Dest.IsMulticast() {", "} else if false {", serve, "TestRFC8415_16d_Unicast",
+	},
+	{
+		"", "a relayed message is believed whoever sends it", dir + "server6/request.go",
+		"if !protected {", "if !protected && false {", serve, "TestRelayAgentsThatAreNotBelieved",
+	},
+	{
+		"", "an address of another link is passed over in a Request", dir + "server6/assign.go",
+		"if t == dhcp6.Request && x.kind == binding.Address", "if false && x.kind == binding.Address", serve, "TestRFC8415_18_3_2b_NotOnLink",
+	},
+	{
+		"", "a Rebind makes bindings that another server may have", dir + "server6/assign.go",
+		"mayAdd := t != dhcp6.Rebind || known || r.subnet.RapidCommit", "mayAdd := t != 0 || known", serve, "TestRFC8415_18_3_5h_RebindOfAnUnknownClient",
+	},
+	{
+		"", "an Advertise names what its client has lost", dir + "server6/reply.go",
+		"case l.valid == 0 && !r.tells() || !l.prefix.IsValid():", "case !l.prefix.IsValid():", serve, "TestRFC8415_18_3_2f_OnlyWhatIsAssigned",
+	},
+	{
+		"", "T1 and T2 are those of the first lease", dir + "server6/reply.go",
+		"shortest = min(shortest, l.preferred)", "shortest = l.preferred\nbreak", serve, "TestRFC8415_18_3_2g_SameTimesInAllIAs",
+	},
+	{
+		"", "a declined address is given to the next client", dir + "server6/quarantine.go",
+		"	s.quarantine.decline(p, d)\n	s.networks.take(p)\n	s.ledger", "	s.quarantine.decline(p, d)\n	s.ledger", serve, "TestRFC8415_18_3_8a_Decline",
+	},
+	{
+		"", "what is reserved others get", dir + "server6/network.go",
+		"			pl.Take(p)\n			pl.reserved", "			pl.reserved", serve, "TestReservedIsKeptFree",
+	},
+	{
+		"", "what has expired waits for nobody", dir + "server6/assign.go",
+		"			s.await(now.Boot.After(expiredFor), &e.Old, false)", "			s.networks.free(e.Old.Prefix)", serve, "TestExpiredLeaseWaitsForItsClient",
+	},
+	{
+		"", "a client without Prefix Exclude gets what has an exclusion", dir + "server6/assign.go",
+		"(!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))", "true", serve, "TestRFC6603_5_2_Exclude",
+	},
+	{
+		"", "a length that clients ask for is not heeded", dir + "server6/assign.go",
+		"hint, pools := x.hint(), r.network.pools[x.kind]", "hint, pools := 0, r.network.pools[x.kind]", serve, "TestRFC8168_3_2_LengthHint",
+	},
+	{
+		"", "a Relay-reply comes back without the interface-id", dir + "server6/reply.go",
+		"case c == dhcp6.OptionInterfaceID, c == dhcp6.OptionRelayPort,", "case c == dhcp6.OptionRelayPort,", serve, "TestRFC8415_19_3a_SameRelayAgents",
+	},
+	{
+		"", "a relay-id counts with the interface-id of another relay agent", dir + "server6/reservation.go",
+		"return has(m, dhcp6.OptionRelayID, v.RelayID) && has(m, dhcp6.OptionInterfaceID, v.InterfaceID)",
+		"return has(m, dhcp6.OptionRelayID, v.RelayID)", serve, "TestReservationsByEachIdentifier",
 	},
 }
