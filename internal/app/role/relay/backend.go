@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
@@ -26,11 +25,11 @@ func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) erro
 	if err != nil {
 		return err
 	}
-	return d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
-		s.Limits = append(s.Limits, control.LimitsOf(d.engine.Core.LimitsMet())...)
-		s.Degraded = append(s.Degraded, d.relay.net.Muted()...)
+	return d.Engine.Call(ctx, func(instant.Now, *effect.Effects) {
+		s.Limits = append(s.Limits, control.LimitsOf(d.Engine.Core.LimitsMet())...)
+		s.Degraded = append(s.Degraded, d.relay.Net.Muted()...)
 		s.Degraded = append(s.Degraded, d.foreign.overfull()...)
-		s.Degraded = append(s.Degraded, absent(d.config(), d.relay.net)...)
+		s.Degraded = append(s.Degraded, absent(d.Config(), d.relay.Net)...)
 	})
 }
 
@@ -52,10 +51,10 @@ func (d *player) degraded(c *api.Counters) []string {
 		l := &c.Links[i]
 		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
 	}
-	words = append(words, d.rivals.Trouble()...)
+	words = append(words, d.Rivals.Trouble()...)
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
-	for _, trouble := range []string{d.relay.lost.Trouble(time.Now()), notForwarding(c.Links)} {
+	for _, trouble := range []string{d.relay.Lost.Trouble(time.Now()), notForwarding(c.Links)} {
 		add(trouble != "", trouble)
 	}
 	return words
@@ -81,7 +80,7 @@ func notForwarding(links []api.Link) string {
 
 func (d *player) Links(ctx context.Context) ([]api.Link, error) {
 	var views []relay6.LinkView
-	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { views = d.engine.Core.Links() })
+	err := d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { views = d.Engine.Core.Links() })
 	routed := d.foreign.routed()
 	links := d.shown(views)
 	for i := range links {
@@ -92,7 +91,7 @@ func (d *player) Links(ctx context.Context) ([]api.Link, error) {
 
 // shown are links with what was dropped there for its source.
 func (d *player) shown(views []relay6.LinkView) []api.Link {
-	spoofed := d.kernel.Spoofed()
+	spoofed := d.House.Kernel.Spoofed()
 	links := make([]api.Link, 0, len(views))
 	for i := range views {
 		l := control.LinkOf(&views[i])
@@ -104,15 +103,10 @@ func (d *player) shown(views []relay6.LinkView) []api.Link {
 	return links
 }
 
-// peers are all peers; the loop calls it.
-func (d *player) peers(now instant.Now) []api.Peer {
-	return control.PeersOf(d.config().PeersOf(config.DHCPv6, "relay6"), d.engine.Core.Peers(now), d.hops.States())
-}
-
 func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {
 	found := false
-	err := d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
-		found = d.engine.Core.Unblock(control.CoreBlock(b), eff)
+	err := d.Engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) {
+		found = d.Engine.Core.Unblock(control.CoreBlock(b), eff)
 	})
 	switch {
 	case err != nil:
@@ -120,7 +114,7 @@ func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {
 	case !found:
 		return fmt.Errorf("block: %w", control.ErrNotFound)
 	}
-	d.log.Info("unblocked", "by", who)
+	d.House.Told.Info("unblocked", "by", who)
 	return nil
 }
 
@@ -128,16 +122,16 @@ func (d *player) Unblock(ctx context.Context, b api.Block, who string) error {
 func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	var totals relay6.Totals
 	var links []relay6.LinkView
-	err := d.engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
-		core := d.engine.Core
+	err := d.Engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
+		core := d.Engine.Core
 		totals = core.Totals()
 		control.AddHostCounts(c, core.Kernel().Counts())
 		c.Unmatched = unmatched(core.Unmatched())
 		if c.Host.Orphans > 0 {
 			c.Host.OrphansEnd = n.WallAt(core.OrphansEnd())
 		}
-		links, c.Peers = core.Links(), append(c.Peers, d.peers(n)...)
-		c.Panics += d.engine.Panics()
+		links, c.Peers = core.Links(), append(c.Peers, d.Peers(n)...)
+		c.Panics += d.Engine.Panics()
 	})
 	if err != nil {
 		return err
@@ -147,6 +141,6 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	}))
 	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
-	c.RelayID = api.Identifier(d.identity.ID())
+	c.RelayID = api.Identifier(d.House.Identity.ID())
 	return nil
 }

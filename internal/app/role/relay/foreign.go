@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,8 +23,9 @@ type foreignRoutes struct {
 	d     *player
 	known []api.ForeignRoute // when it was last looked
 
-	watcher *netlink.ForeignRoutes // guarded by d.mu; nil: it could not be opened yet
-	tables  map[int]uint32         // guarded by d.mu; what watchRouted was told last
+	mu      sync.Mutex             // guards all following fields
+	watcher *netlink.ForeignRoutes // nil: it could not be opened yet
+	tables  map[int]uint32         // the last argument of watchRouted
 }
 
 // lookAnew is how long it waits before it looks again where the kernel did not let it.
@@ -32,7 +34,7 @@ const lookAnew = time.Minute
 func (f *foreignRoutes) run(ctx context.Context) error {
 	for {
 		if err := f.watch(ctx); err != nil {
-			f.d.log.Warn("routes of other programs are not looked at", "error", err)
+			f.d.House.Told.Warn("routes of other programs are not looked at", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -53,12 +55,12 @@ func (f *foreignRoutes) watch(ctx context.Context) error {
 
 // open begins to listen, unless that has begun.
 func (f *foreignRoutes) open() (*netlink.ForeignRoutes, error) {
-	f.d.mu.Lock()
-	defer f.d.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.watcher != nil {
 		return f.watcher, nil
 	}
-	w, err := f.d.nl.WatchForeign()
+	w, err := f.d.House.Netlink.WatchForeign()
 	if err != nil {
 		return nil, err
 	}
@@ -69,10 +71,10 @@ func (f *foreignRoutes) open() (*netlink.ForeignRoutes, error) {
 
 // Close ends what open began.
 func (f *foreignRoutes) Close() error {
-	f.d.mu.Lock()
+	f.mu.Lock()
 	w := f.watcher
 	f.watcher = nil
-	f.d.mu.Unlock()
+	f.mu.Unlock()
 	if w == nil {
 		return nil
 	}
@@ -81,7 +83,7 @@ func (f *foreignRoutes) Close() error {
 
 // update takes in what there is, and logs what has come and what has gone.
 func (f *foreignRoutes) update(ctx context.Context) {
-	if f.d.engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) { f.permit(f.d.engine.Core, eff) }) != nil {
+	if f.d.Engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) { f.permit(f.d.Engine.Core, eff) }) != nil {
 		return // the process ends
 	}
 	now, _, err := f.look(ctx)
@@ -104,11 +106,11 @@ func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.F
 			continue
 		}
 		if told++; told > maxTold {
-			f.d.log.Log(context.Background(), level, text+": there are more", "routes", len(some))
+			f.d.House.Told.Log(context.Background(), level, text+": there are more", "routes", len(some))
 			return
 		}
-		if times, due := f.d.relay.notes.Once.Due(text+r.Destination.String(), service.Now().Boot); due {
-			f.d.log.Log(context.Background(), level, text, "link", r.Link, "client", dhcp6.DUID(r.Client), "prefix", r.Prefix,
+		if times, due := f.d.relay.Notes.Once.Due(text+r.Destination.String(), service.Now().Boot); due {
+			f.d.House.Told.Log(context.Background(), level, text, "link", r.Link, "client", dhcp6.DUID(r.Client), "prefix", r.Prefix,
 				"destination", r.Destination, "protocol", r.Protocol, "device", r.Device, "gateway", r.Gateway, "metric", r.Metric, "kind", r.Kind, "times", times)
 		}
 	}
@@ -117,9 +119,9 @@ func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.F
 // look is what there is now, with the clients that are dark, and how many more routes
 // there are than are remembered.
 func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, more int, err error) {
-	f.d.mu.Lock()
+	f.mu.Lock()
 	w := f.watcher
-	f.d.mu.Unlock()
+	f.mu.Unlock()
 	routes = []api.ForeignRoute{}
 	if w == nil {
 		return routes, 0, nil // not looked yet
@@ -128,7 +130,7 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, mo
 	if len(all) == 0 {
 		return routes, more, nil
 	}
-	return routes, more, f.d.engine.Call(ctx, func(instant.Now, *effect.Effects) {
+	return routes, more, f.d.Engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		for i := range all {
 			if r, ok := f.d.darkened(&all[i]); ok {
 				routes = append(routes, r)
@@ -141,13 +143,13 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, mo
 // the client as well, and where it is for a prefix of another link that serves clients:
 // such may lie within a delegation, and are not part of it.
 func (d *player) darkened(f *netlink.Foreign) (r api.ForeignRoute, ok bool) {
-	link := d.relay.net.Name(f.Link)
-	held, is := d.engine.Core.DelegationOn(link, f.Ours)
-	device := d.relay.net.Name(f.Device)
+	link := d.relay.Net.Name(f.Link)
+	held, is := d.Engine.Core.DelegationOn(link, f.Ours)
+	device := d.relay.Net.Name(f.Device)
 	switch {
 	case is && f.Device == f.Link && f.Gateway == held.NextHop.WithZone(""):
 		return r, false
-	case f.Protocol == unix.RTPROT_KERNEL && !f.Gateway.IsValid() && d.engine.Core.Rule(device) != nil:
+	case f.Protocol == unix.RTPROT_KERNEL && !f.Gateway.IsValid() && d.Engine.Core.Rule(device) != nil:
 		return r, false
 	}
 	return api.ForeignRoute{

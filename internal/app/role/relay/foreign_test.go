@@ -12,8 +12,10 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/notes"
+	"fairlead/internal/app/role"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
+	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
 )
 
@@ -21,9 +23,9 @@ import (
 // link that serves clients: such may lie within a delegation.
 func TestForeignRouteInAClientsWay(t *testing.T) {
 	l := quietPlayed(t)
-	d := &player{relay: l.relay, engine: l.Engine}
+	d := &player{relay: l.relay, Base: role.Base[*relay6.Relay]{Engine: l.Engine}}
 	for index, name := range map[int]string{linkA: "dA", linkB: "dB", uplink: "u0"} {
-		l.net.Know(links.Link{Index: index, Name: name})
+		l.Net.Know(links.Link{Index: index, Name: name})
 	}
 	p := netip.MustParsePrefix("2001:db8:100::/56")
 	part := netip.MustParsePrefix("2001:db8:100:7::/64")
@@ -59,7 +61,9 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 	}
 	var out strings.Builder
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	f := &foreignRoutes{d: &player{log: log, relay: &relay{notes: &notes.Notes{Once: notes.NewLimiter(time.Hour)}}}}
+	d := &player{relay: new(relay), Base: role.Base[*relay6.Relay]{House: &role.House{Told: log}}}
+	d.relay.Notes = &notes.Notes{Once: notes.NewLimiter(time.Hour)}
+	f := &foreignRoutes{d: d}
 	f.tell(slog.LevelWarn, "came", many, many[:1])
 	if got := strings.Count(out.String(), "destination="); got != maxTold || !strings.Contains(out.String(), "there are more") || strings.Contains(out.String(), many[0].Destination.String()) {
 		t.Errorf("%d routes named, want %d and a word that there are more, and not the one that was known:\n%s", got, maxTold, out.String())
@@ -71,7 +75,7 @@ func TestForeignRoutesInTheLog(t *testing.T) {
 	}
 	for _, how := range hidings {
 		log, _, out := masking(how)
-		f.d.log, f.d.relay.notes.Once = log, notes.NewLimiter(time.Hour)
+		d.House.Told, d.relay.Notes.Once = log, notes.NewLimiter(time.Hour)
 		f.tell(slog.LevelWarn, "came", []api.ForeignRoute{{
 			Destination: netip.MustParsePrefix(somebodysRoute), Gateway: netip.MustParseAddr(somebodysHop), Client: somebody, Prefix: netip.MustParsePrefix(somebodysRoute),
 		}}, nil)

@@ -51,18 +51,17 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 	cfg := &relay6.Config{Peers: []trust.Peer{server}, Links: []relay6.LinkRule{{Match: []string{"d*"}}}}
 	p := &played{log: log}
 	lost := network.NewFailures(log, notes.NewLimiter(time.Hour))
-	nothing := func() {}
-	p.relay = &relay{
-		lost: lost, silent: nothing, routed: func(map[int]uint32, bool) {},
-		notes: &notes.Notes{Log: log, Privacy: rules, Feed: control.NewFeed(), Once: notes.NewLimiter(time.Hour)},
-	}
+	p.relay = &relay{routed: func(map[int]uint32, bool) {}, Side: network.Side[*relay6.Relay]{
+		Lost: lost, Silent: func() {}, Inlets: inlets,
+		Notes: &notes.Notes{Log: log, Privacy: rules, Feed: control.NewFeed(), Once: notes.NewLimiter(time.Hour)},
+	}}
 	p.inbox = engine.NewInbox()
-	p.net = network.New(network.Options{
+	p.Net = network.New(network.Options{
 		Log: log, Inbox: p.inbox, Family: network.IPv6,
 		Classifier: network.Classifier6(nil),
 	})
-	p.net.Open(p)
-	p.net.Configure(cfg.Peers, dhcp6.ServerPort)
+	p.Net.Open(p)
+	p.Net.Configure(cfg.Peers, dhcp6.ServerPort)
 	p.Engine = engine.New(engine.Options[*relay6.Relay]{
 		Log: log, Privacy: rules, Role: p.relay, Inbox: p.inbox, Store: p, Hosts: []engine.Installer{p}, Kernel: p,
 	})

@@ -135,10 +135,10 @@ func TestNobodyIsInTheLogOfFailures(t *testing.T) {
 func TestNobodyIsInWhatWatchesTell(t *testing.T) {
 	for _, how := range hidings {
 		log, rules, _ := masking(how)
-		d := &player{log: log, quiet: log, privacy: rules, feed: control.NewFeed()}
-		n := &notes.Notes{Log: log, Privacy: rules, Feed: d.feed, Once: notes.NewLimiter(time.Hour)}
+		feed := control.NewFeed()
+		n := &notes.Notes{Log: log, Privacy: rules, Feed: feed, Once: notes.NewLimiter(time.Hour)}
 		ctx, cancel := context.WithCancel(t.Context())
-		events, err := (&process.Process{Feed: d.feed, Privacy: rules}).Watch(ctx, api.Filter{Client: somebody})
+		events, err := (&process.Process{Feed: feed, Privacy: rules}).Watch(ctx, api.Filter{Client: somebody})
 		if err != nil {
 			t.Fatal(err)
 		}

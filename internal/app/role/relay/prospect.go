@@ -14,7 +14,7 @@ import (
 // Prospect adds what another configuration would change. Nothing is changed.
 func (d *player) Prospect(ctx context.Context, next *config.Config, result *api.ReloadResult) (held map[string]int, err error) {
 	var links []relay6.Prospect
-	err = d.engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.engine.Core.Prospects(d.coreConfig(next)) })
+	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.Engine.Core.Prospects(d.coreConfig(next)) })
 	for i := range links {
 		p := &links[i]
 		if c := role.LinkChange("relay6", holdings(p), p.Now, p.Then, config.Rule6Changed); c.Change != "" {

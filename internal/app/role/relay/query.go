@@ -19,7 +19,7 @@ func clients(id api.Identifier) []binding.Client {
 }
 
 func (d *player) Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
-	found, err := bindings.List(ctx, d.book, f)
+	found, err := bindings.List(ctx, d.Book, f)
 	if err != nil {
 		return nil, err
 	}
@@ -36,10 +36,10 @@ func (d *player) Delegations(ctx context.Context, f api.Filter) ([]api.Delegatio
 
 // orphans are what the kernel has and the store does not explain.
 func (d *player) orphans(ctx context.Context, f *api.Filter) (found []api.Delegation, err error) {
-	err = d.engine.Call(ctx, func(at instant.Now, _ *effect.Effects) {
-		for o := range d.engine.Core.Orphans {
+	err = d.Engine.Call(ctx, func(at instant.Now, _ *effect.Effects) {
+		for o := range d.Engine.Core.Orphans {
 			if f.Matches("", o.Prefix, o.Link) {
-				found = append(found, control.OrphanOf(&o, d.relay.net.Links()[o.Link].VRF, d.engine.Core.OrphansEnd(), at))
+				found = append(found, control.OrphanOf(&o, d.relay.Net.Links()[o.Link].VRF, d.Engine.Core.OrphansEnd(), at))
 			}
 		}
 	})
@@ -48,7 +48,7 @@ func (d *player) orphans(ctx context.Context, f *api.Filter) (found []api.Delega
 
 func (d *player) Blocks(ctx context.Context) ([]api.Block, error) {
 	var blocks []delegation.Block
-	err := d.engine.Call(ctx, func(instant.Now, *effect.Effects) { blocks = d.engine.Core.Blocks() })
+	err := d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { blocks = d.Engine.Core.Blocks() })
 	all := make([]api.Block, 0, len(blocks))
 	for _, b := range blocks {
 		all = append(all, control.BlockOf(b))

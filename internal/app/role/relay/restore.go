@@ -32,8 +32,8 @@ func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool
 	}
 	there, err := probe.Answers(ctx, p.Index, p.NextHop.Addr, p.NextHop.LinkLayer)
 	if err != nil {
-		if times, due := d.relay.notes.Once.Due("probe "+p.NextHop.Link, service.Now().Boot); due && ctx.Err() == nil {
-			d.log.Warn("next hop not probed", "link", p.NextHop.Link, "error", err, "times", times)
+		if times, due := d.relay.Notes.Once.Due("probe "+p.NextHop.Link, service.Now().Boot); due && ctx.Err() == nil {
+			d.House.Told.Warn("next hop not probed", "link", p.NextHop.Link, "error", err, "times", times)
 		}
 		return false, false
 	}
@@ -43,19 +43,19 @@ func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool
 // uses reports whether a next hop has sent from a prefix lately, as far as the filter
 // tells. Where it does not, whether it answers decides.
 func (d *player) uses(p effect.Probe) bool {
-	ago, known, err := d.nft.LastUsed(p.NextHop.Link, p.NextHop.LinkLayer, p.Prefix)
+	ago, known, err := d.House.Filter.LastUsed(p.NextHop.Link, p.NextHop.LinkLayer, p.Prefix)
 	if err == nil && known {
 		return ago < binding.Claimed
 	}
-	if times, due := d.relay.notes.Once.Due("uses "+p.NextHop.Link, service.Now().Boot); due {
-		d.log.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.NextHop.Link, "error", err, "times", times)
+	if times, due := d.relay.Notes.Once.Due("uses "+p.NextHop.Link, service.Now().Boot); due {
+		d.House.Told.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.NextHop.Link, "error", err, "times", times)
 	}
 	return true
 }
 
 func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
-	c := section(cfg).Core(cfg.Peers, d.identity.ID(), d.host)
-	c.Records = history.Records(cfg, d.privacy)
+	c := section(cfg).Core(cfg.Peers, d.House.Identity.ID(), d.House.Host)
+	c.Records = history.Records(cfg, d.House.Privacy)
 	for _, a := range cfg.Host.Aggregates {
 		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
 	}
@@ -66,33 +66,33 @@ func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
 // and the successor of the one before, if there is one. What is kept is not yet
 // compared with the kernel.
 func (d *player) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
-	return kept.Build(d.log, d.store.Commit, eff, func() (*relay6.Relay, error) { return d.coreOf(n, eff) })
+	return kept.Build(d.House.Told, d.House.Store.Commit, eff, func() (*relay6.Relay, error) { return d.coreOf(n, eff) })
 }
 
 func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
-	core := relay6.New(d.coreConfig(d.config()), d.bootID)
-	if old := d.engine.Core; old != nil {
+	core := relay6.New(d.coreConfig(d.Config()), d.House.BootID)
+	if old := d.Engine.Core; old != nil {
 		core.Succeed(old)
 	}
-	core.SetTrace(d.book.Traced())
+	core.SetTrace(d.Book.Traced())
 	core.Start(eff)
-	k := newKeepsake(d.log, d.store)
-	if err := k.rewrite(d.store.Commit); err != nil {
+	k := newKeepsake(d.House.Told, d.House.Store)
+	if err := k.rewrite(d.House.Store.Commit); err != nil {
 		return nil, err
 	}
 	d.keeper.owe(k.former)
 	if err := k.readLinks(core.RestoreLink); err != nil {
 		return nil, err
 	}
-	links, err := d.nl.Snapshot()
+	links, err := d.House.Netlink.Snapshot()
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range links {
-		d.relay.net.Know(l)
+		d.relay.Net.Know(l)
 		core.SetLink(l, eff)
 	}
-	if d.engine.Core == nil {
+	if d.Engine.Core == nil {
 		d.foreign.begin(core)
 	}
 	d.foreign.permit(core, eff)
@@ -261,33 +261,33 @@ func (d *player) restore() error {
 	if err != nil {
 		return err
 	}
-	d.engine.Core = core
-	d.engine.CarryOutNow(service.Now, &eff)
-	if why, until := d.kernel.Unexplained(); why != "" {
+	d.Engine.Core = core
+	d.Engine.CarryOutNow(service.Now, &eff)
+	if why, until := d.House.Kernel.Unexplained(); why != "" {
 		core.AdoptLeftOver(until)
 	}
-	d.engine.EndPast(service.Now, &eff)
-	if err := d.kernel.Restore(config.DHCPv6, kernel.Of(d.engine)); err != nil {
+	d.Engine.EndPast(service.Now, &eff)
+	if err := d.House.Kernel.Restore(config.DHCPv6, kernel.Of(d.Engine)); err != nil {
 		return err
 	}
 	d.tellOfOrphans(service.Now())
 	t := core.Totals()
-	d.log.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
+	d.House.Told.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
 
 // tellOfOrphans says what was not explained, and forgets that there would be any if
 // there are none.
 func (d *player) tellOfOrphans(now instant.Now) {
-	why, _ := d.kernel.Unexplained()
-	n := d.engine.Core.Kernel().Counts().Orphans
+	why, _ := d.House.Kernel.Unexplained()
+	n := d.Engine.Core.Kernel().Counts().Orphans
 	switch {
 	case why == "":
 	case n == 0:
-		d.kernel.Explained()
+		d.House.Kernel.Explained()
 	default:
-		d.log.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
-			"prefixes", n, "why", why, "until", now.WallAt(d.engine.Core.OrphansEnd()),
+		d.House.Told.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
+			"prefixes", n, "why", why, "until", now.WallAt(d.Engine.Core.OrphansEnd()),
 			"see", `"fairlead delegations" shows them with source kernel, "fairlead clear" ends them`)
 	}
 }

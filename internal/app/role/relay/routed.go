@@ -15,7 +15,7 @@ import (
 // source, by index, with the routing table of each.
 func (r *relay) routedTables(core *relay6.Relay) map[int]uint32 {
 	tables := make(map[int]uint32)
-	for name, l := range r.net.Links() {
+	for name, l := range r.Net.Links() {
 		if rule := core.Rule(name); l.Up && l.Index > 0 && rule != nil && rule.PermitsRouted() {
 			tables[l.Index] = l.Table
 		}
@@ -26,10 +26,10 @@ func (r *relay) routedTables(core *relay6.Relay) map[int]uint32 {
 // watchRouted has the routes to some links looked at; with anew also where these links
 // are the same as before.
 func (f *foreignRoutes) watchRouted(tables map[int]uint32, anew bool) {
-	f.d.mu.Lock()
+	f.mu.Lock()
 	f.tables = tables
 	w := f.watcher
-	f.d.mu.Unlock()
+	f.mu.Unlock()
 	if w != nil {
 		w.WatchRouted(tables, anew)
 	}
@@ -37,9 +37,9 @@ func (f *foreignRoutes) watchRouted(tables map[int]uint32, anew bool) {
 
 // routed is what routes of others lead to each of these links, by index.
 func (f *foreignRoutes) routed() map[int]netlink.Routed {
-	f.d.mu.Lock()
+	f.mu.Lock()
 	w := f.watcher
-	f.d.mu.Unlock()
+	f.mu.Unlock()
 	if w == nil {
 		return nil
 	}
@@ -50,14 +50,14 @@ func (f *foreignRoutes) routed() map[int]netlink.Routed {
 // are more than are taken.
 func (f *foreignRoutes) permit(core *relay6.Relay, eff *effect.Effects) {
 	routed := f.routed()
-	for name, l := range f.d.relay.net.Links() {
+	for name, l := range f.d.relay.Net.Links() {
 		r := routed[l.Index]
 		core.SetRouted(name, r.Prefixes, eff)
 		if r.More == 0 {
 			continue
 		}
-		if times, due := f.d.relay.notes.Once.Due("routed "+name, service.Now().Boot); due {
-			f.d.log.Warn("more routes lead to the link than are taken for what its clients may use as source", "link", name, "taken", len(r.Prefixes), "more", r.More, "times", times)
+		if times, due := f.d.relay.Notes.Once.Due("routed "+name, service.Now().Boot); due {
+			f.d.House.Told.Warn("more routes lead to the link than are taken for what its clients may use as source", "link", name, "taken", len(r.Prefixes), "more", r.More, "times", times)
 		}
 	}
 }
@@ -71,7 +71,7 @@ func (f *foreignRoutes) begin(core *relay6.Relay) {
 		err = w.Look()
 	}
 	if err != nil {
-		f.d.log.Warn("what routes of others lead to links is not known yet", "error", err)
+		f.d.House.Told.Warn("what routes of others lead to links is not known yet", "error", err)
 	}
 }
 
@@ -80,7 +80,7 @@ func (f *foreignRoutes) overfull() (words []string) {
 	routed := f.routed()
 	for _, index := range slices.Sorted(maps.Keys(routed)) {
 		if r := routed[index]; r.More > 0 {
-			words = append(words, fmt.Sprintf("link %s: %d more routes lead there than the %d that are taken for what its clients may use as source (permit-routed)", f.d.relay.net.Name(index), r.More, len(r.Prefixes)))
+			words = append(words, fmt.Sprintf("link %s: %d more routes lead there than the %d that are taken for what its clients may use as source (permit-routed)", f.d.relay.Net.Name(index), r.More, len(r.Prefixes)))
 		}
 	}
 	return words

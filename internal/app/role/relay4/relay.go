@@ -5,7 +5,6 @@ import (
 
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/network"
-	"fairlead/internal/app/notes"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay4"
@@ -17,12 +16,8 @@ import (
 // relay is the role that the engine plays: what lies between the relay's core and the
 // network and the rest of the process.
 type relay struct {
-	net     *network.Network
-	lost    *network.Failures
-	refused network.Refusals
-	notes   *notes.Notes
-	silent  func() // a server has fallen silent
-	build   func(now instant.Now, eff *effect.Effects) (*relay4.Relay, error)
+	network.Side[*relay4.Relay]
+	build func(now instant.Now, eff *effect.Effects) (*relay4.Relay, error)
 }
 
 var _ engine.Role[*relay4.Relay] = (*relay)(nil)
@@ -35,49 +30,21 @@ func (r *relay) Build(now instant.Now, eff *effect.Effects) (*relay4.Relay, erro
 // Before tells the core what did not leave for peers meanwhile, and what the network says
 // of messages to them.
 func (r *relay) Before(now instant.Now, core *relay4.Relay, eff *effect.Effects) {
-	r.lost.Count(core)
-	r.refused.Tell(dhcp4.ServerPort, func(x udp.Refusal) {
+	r.Lost.Count(core)
+	r.Refused.Tell(dhcp4.ServerPort, func(x udp.Refusal) {
 		core.Unreachable(now, x.Dest.Addr(), x, eff)
 	})
 }
 
-// Tell takes notes where they are heard.
-func (r *relay) Tell(eff *effect.Effects) {
-	for i := range eff.Notes {
-		if n := &eff.Notes[i]; n.Kind == effect.NotePeer && n.Reason != "" {
-			r.silent()
-		}
-	}
-	r.notes.Take(eff)
-}
-
-// HearsExtensions reports whether anybody hears of leases that are extended.
-func (r *relay) HearsExtensions() bool { return r.notes.HearExtensions() }
-
-// LinkChanged brings a link event to the network and to the core.
+// LinkChanged brings a link event to the network and to the core, with the IPv4 addresses of the
+// link.
 func (r *relay) LinkChanged(core *relay4.Relay, e netlink.Event, eff *effect.Effects) {
-	switch {
-	case e.Link != nil:
+	if e.Link != nil {
 		l := e.Link.ForIPv4()
-		r.net.Know(l)
-		core.SetLink(l, eff)
-	case e.Removed != "":
-		r.net.Forget(e.Removed)
-		core.RemoveLink(e.Removed, eff)
+		e.Link = &l
 	}
+	r.Side.LinkChanged(core, e, eff)
 }
-
-// LinksChanged opens and closes sockets.
-func (r *relay) LinksChanged(core *relay4.Relay) { r.net.Update(inlets(core)) }
-
-// Pass tries again what could not be opened.
-func (r *relay) Pass(at instant.Instant, core *relay4.Relay) { r.net.Retry(at, inlets(core)) }
-
-// Outgoing is a datagram as the sockets take it.
-func (r *relay) Outgoing(s *effect.Send) udp.Outgoing { return r.net.Outgoing(s) }
-
-// Unsent logs a datagram that did not leave.
-func (r *relay) Unsent(o udp.Outgoing, err error) { r.lost.Report(o, err) }
 
 // Suspect is the hardware address of the client that an answer is for: what one client
 // brings a server to answer must not mute the uplink for all others. Of other messages it

@@ -82,21 +82,21 @@ func typesOf(counts *[relay4.TypeCount]uint64, show func(uint64) bool) map[strin
 
 // wrong is what is not as it should be, in words; the loop calls it.
 func (d *player) wrong() (words []string) {
-	cfg := d.config()
+	cfg := d.Config()
 	var match []string
 	for i := range section(cfg).Links {
 		match = append(match, section(cfg).Links[i].Match...)
 	}
-	t := d.engine.Core.Totals()
+	t := d.Engine.Core.Totals()
 	if t.Unkept > 0 {
 		words = append(words, fmt.Sprintf("store: %d DHCPv4 leases not kept yet", t.Unkept))
 	}
 	if t.Uninstalled > 0 {
 		words = append(words, fmt.Sprintf("kernel: %d DHCPv4 leases without their route or filter element; the log says what the kernel did not take", t.Uninstalled))
 	}
-	words = append(words, d.relay.net.Muted()...)
-	words = append(words, d.relay.net.Absent("relay4", match)...)
-	for _, l := range d.engine.Core.Links() {
+	words = append(words, d.relay.Net.Muted()...)
+	words = append(words, d.relay.Net.Absent("relay4", match)...)
+	for _, l := range d.Engine.Core.Links() {
 		if l.ClientFacing && l.Up && !l.GIAddr.IsValid() {
 			words = append(words, "link "+l.Name+": it has no IPv4 address, and the rule names none: no DHCPv4 message of its clients is relayed")
 		}

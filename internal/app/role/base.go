@@ -1,0 +1,136 @@
+package role
+
+import (
+	"context"
+	"maps"
+	"runtime"
+	"sync"
+
+	"fairlead/internal/app/api"
+	"fairlead/internal/app/bindings"
+	"fairlead/internal/app/config"
+	"fairlead/internal/app/control"
+	"fairlead/internal/app/engine"
+	"fairlead/internal/app/network"
+	"fairlead/internal/app/notes"
+	"fairlead/internal/app/process"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/peers"
+	"fairlead/internal/core/trust"
+	"fairlead/internal/host/udp"
+)
+
+// Core is the core of a role with peers, links and bindings.
+type Core interface {
+	bindings.Core
+	network.Core
+	Peers(now instant.Now) []peers.View
+}
+
+// Base has the parts that all players with a core have in common: the engine, the network, the
+// book, and the configuration that holds. A player embeds it.
+type Base[C Core] struct {
+	House  *House
+	Engine *engine.Engine[C]
+	Rivals *network.Rivals
+	Book   *bindings.Book[C] // made by the player
+
+	options Options[C]
+	inbox   *engine.Inbox
+
+	mu  sync.Mutex // guards cfg
+	cfg *config.Config
+}
+
+// Options say how the Base of a role differs from that of others.
+type Options[C Core] struct {
+	Name       string // of the role
+	Family     config.Family
+	Role       engine.Role[C]
+	Side       *network.Side[C] // of Role; its Inlets are set
+	Store      engine.Keeper
+	SourcePort func(*config.Config) uint16 // from which we speak to servers
+	Classifier func(of *trust.Set, inlets map[int]network.Inlet) engine.Classifier
+}
+
+// Begin makes the parts of a Base, and those of the role's Side.
+func (b *Base[C]) Begin(h *House, o Options[C]) {
+	b.House, b.options, b.cfg, b.inbox = h, o, h.Config, engine.NewInbox()
+	family := network.IPv6
+	if o.Family == config.DHCPv4 {
+		family = network.IPv4
+	}
+	once := notes.NewLimiter(h.Config.Log.Every)
+	b.Rivals = network.NewRivals(h.Told, family, func() uint16 { return o.SourcePort(b.Config()) })
+	o.Side.Net = network.New(network.Options{Log: h.Told, Inbox: b.inbox, Family: family, Classifier: o.Classifier})
+	o.Side.Lost = network.NewFailures(h.Told, once)
+	o.Side.Notes = &notes.Notes{Log: h.Log, Privacy: h.Privacy, Feed: h.Feed, Hook: h.Hook, Once: once}
+	o.Side.Silent = b.Rivals.Soon
+	b.configure(h.Config)
+	b.Engine = engine.New(engine.Options[C]{
+		Log: h.Told, Privacy: h.Privacy, Role: o.Role, Inbox: b.inbox, Store: o.Store, Hosts: h.Kernel.Hosts(), Kernel: h.Kernel, Links: h.Events,
+	})
+}
+
+func (b *Base[C]) configure(c *config.Config) {
+	b.options.Side.Net.Configure(c.PeersOf(b.options.Family, b.options.Name), b.options.SourcePort(c))
+}
+
+// Config is the configuration that holds.
+func (b *Base[C]) Config() *config.Config {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cfg
+}
+
+// Hold has a configuration hold. The loop calls core, which gives it to the core.
+func (b *Base[C]) Hold(ctx context.Context, next *config.Config, core func(eff *effect.Effects)) error {
+	return b.Engine.Call(context.WithoutCancel(ctx), func(_ instant.Now, eff *effect.Effects) {
+		b.mu.Lock()
+		b.cfg = next
+		b.mu.Unlock()
+		core(eff)
+		b.Engine.Core.SetTrace(b.Book.Traced())
+		b.configure(next)
+		b.options.Role.LinksChanged(b.Engine.Core)
+	})
+}
+
+// Peers are the role's peers. The loop calls it.
+func (b *Base[C]) Peers(now instant.Now) []api.Peer {
+	return control.PeersOf(b.Config().PeersOf(b.options.Family, b.options.Name), b.Engine.Core.Peers(now), b.House.Hops.States())
+}
+
+// Open begins with what was restored.
+func (b *Base[C]) Open(in engine.Receiver, out Sockets) {
+	gated := network.Gated{Sockets: out, May: b.House.Hops.May}
+	b.options.Side.Net.Open(gated)
+	b.Engine.Open(in, gated, runtime.GOMAXPROCS(0))
+	b.options.Role.LinksChanged(b.Engine.Core)
+	b.Rivals.Soon()
+}
+
+// Inbox is where datagrams go.
+func (b *Base[C]) Inbox() *engine.Inbox { return b.inbox }
+
+// Tasks are those of the engine, and the look for rivals.
+func (b *Base[C]) Tasks() map[string]process.Task {
+	tasks := map[string]process.Task{"rivals": b.Rivals.Run}
+	maps.Copy(tasks, b.Engine.Tasks())
+	return tasks
+}
+
+// Done is closed when all has left that was decided before the end.
+func (b *Base[C]) Done() <-chan struct{} { return b.Engine.Done() }
+
+// Alive returns once the loop has answered.
+func (b *Base[C]) Alive(ctx context.Context) error {
+	return b.Engine.Call(ctx, func(instant.Now, *effect.Effects) {})
+}
+
+// Refused is told what the network says of a message to a peer.
+func (b *Base[C]) Refused(x udp.Refusal) { b.options.Side.Refused.Take(x) }
+
+// Close has nothing to close.
+func (b *Base[C]) Close() error { return nil }
