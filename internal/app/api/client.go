@@ -88,6 +88,11 @@ func (c *Client) Clear(ctx context.Context, r ClearRequest) (ClearResult, error)
 	return post[ClearResult](ctx, c, "clear", r)
 }
 
+// AskBack has clients of the DHCPv6 server come back.
+func (c *Client) AskBack(ctx context.Context, r ReconfigureRequest) (ReconfigureResult, error) {
+	return post[ReconfigureResult](ctx, c, "reconfigure", r)
+}
+
 // Unblock takes a block away.
 func (c *Client) Unblock(ctx context.Context, b Block) error {
 	_, err := post[struct{}](ctx, c, "unblock", b)

@@ -1,6 +1,11 @@
 package api
 
-import "net/netip"
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+)
 
 // Server6 is the DHCPv6 server at a glance.
 type Server6 struct {
@@ -71,3 +76,53 @@ func (p *Server6Pool) Name() string {
 	}
 	return p.First.String() + "-" + p.Last.String()
 }
+
+// ReconfigureRequest names the clients that are to come back (RFC 8415 section 18.3.11): those with
+// leases that match every field that is set. At least one of Client, Within, Link and All is set.
+type ReconfigureRequest struct {
+	Client Identifier   `json:"client,omitempty"`
+	Within netip.Prefix `json:"within,omitzero"` // a subnet, or any other prefix that leases lie in
+	Link   string       `json:"link,omitempty"`
+	All    bool         `json:"all,omitempty"`
+	// Message is what the clients are to send: "renew" where it is empty, "rebind" or
+	// "information-request".
+	Message string `json:"message,omitempty"`
+}
+
+// ReconfigureResult tells what a ReconfigureRequest has done.
+type ReconfigureResult struct {
+	Asked      int `json:"asked"`       // clients that are asked to come back
+	Refuse     int `json:"refuse"`      // clients that do not accept to be asked
+	WayUnknown int `json:"way_unknown"` // clients behind relay agents that have not been heard since the start
+}
+
+// Check refuses a request that names nothing, or everything by accident.
+func (r ReconfigureRequest) Check() error {
+	named := r.Client != "" || r.Within.IsValid() || r.Link != ""
+	switch {
+	case r.Within.IsValid() && r.Within != r.Within.Masked():
+		return errors.New("within: bits are set beyond its length")
+	case r.All && named:
+		return errors.New("all goes with nothing else")
+	case !r.All && !named:
+		return errors.New("reconfigure needs a client, a prefix, a link or all")
+	case !slices.Contains([]string{"", "renew", "rebind", "information-request"}, r.Message):
+		return errors.New("message: one of renew, rebind, information-request")
+	}
+	return nil
+}
+
+// Attrs is the request for logs.
+func (r ReconfigureRequest) Attrs() []slog.Attr {
+	a := selectionAttrs(r.Within, r.Client, r.Link)
+	if r.All {
+		a = append(a, slog.Bool("all", true))
+	}
+	if r.Message != "" {
+		a = append(a, slog.String("message", r.Message))
+	}
+	return a
+}
+
+// Attrs is the result for logs.
+func (r ReconfigureResult) Attrs() []slog.Attr { return []slog.Attr{slog.Int("asked", r.Asked)} }

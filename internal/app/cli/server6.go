@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
+
+	"github.com/spf13/cobra"
 
 	"fairlead/internal/app/api"
 )
@@ -16,7 +20,63 @@ func Server6() []Command {
 		Look("server6", "Show the DHCPv6 server: its identity, its links, and what it dropped", "server6", writeServer6),
 		Look("pools", "Show how far the pools of the DHCPv6 server are taken", "server6", writePools),
 		{Looks, leasesCommand()},
+		{Changes, reconfigureCommand()},
 	}
+}
+
+func reconfigureCommand() *cobra.Command {
+	var a ask
+	var r api.ReconfigureRequest
+	var s selection
+	cmd := &cobra.Command{
+		Use:   "reconfigure [PREFIX]",
+		Short: "Have clients of the DHCPv6 server come back now",
+		Long: `Ask the clients with leases in this prefix, of this client, or on this link to come back
+(RFC 8415 section 18.3.11), as after a change of options or subnets. Only clients that
+accept it can be asked. Behind relay agents a client has to be heard once after a restart
+of the server before it can be asked.`,
+		Example: `  fairlead reconfigure 2001:db8:1::/64
+  fairlead reconfigure --client 00:03:00:01:02:00:5e:10:00:01 --message information-request`,
+		Args: atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if len(args) == 1 {
+				if r.Within, err = netip.ParsePrefix(args[0]); err != nil {
+					return usagef("%q is no prefix, such as 2001:db8:1::/64", args[0])
+				}
+			}
+			f, err := s.filter()
+			if err != nil {
+				return err
+			}
+			r.Client, r.Link = f.Client, f.Link
+			if err := r.Check(); err != nil {
+				return usagef("%v", err)
+			}
+			do := func(ctx context.Context, c *api.Client) (api.ReconfigureResult, error) {
+				return c.AskBack(ctx, r)
+			}
+			return change(cmd, &a, do, writeReconfigured)
+		},
+	}
+	s.flags(cmd, &a, false)
+	cmd.Flags().BoolVar(&r.All, "all", false, "all clients")
+	cmd.Flags().StringVar(&r.Message, "message", "renew", "what they are to send: renew, rebind or information-request")
+	a.flags(cmd)
+	return cmd
+}
+
+func writeReconfigured(out io.Writer, r api.ReconfigureResult) error {
+	if r == (api.ReconfigureResult{}) {
+		return errNothing
+	}
+	lines := []string{count(r.Asked, "client is", "clients are") + " asked to come back"}
+	if r.Refuse > 0 {
+		lines = append(lines, count(r.Refuse, "client does", "clients do")+" not accept to be asked")
+	}
+	if r.WayUnknown > 0 {
+		lines = append(lines, count(r.WayUnknown, "client was", "clients were")+" not heard since the start, so that the way there is not known")
+	}
+	return writeLines(out, "", lines)
 }
 
 func writeServer6(out io.Writer, s api.Server6) error {

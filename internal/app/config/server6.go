@@ -20,6 +20,7 @@ type Server6 struct {
 	Terms      Terms6 // of subnets and shared networks that have none of their own
 	Options    []server6.Option
 	Classes    []server6.Class
+	Registers  bool
 	Assignment dhcp6.OptionCode
 	Subnets    []server6.Network // subnets by themselves
 	Shared     []server6.Network // shared networks
@@ -42,9 +43,9 @@ func (s *Server6) Core(peers []trust.Peer, serverID dhcp6.DUID, secret [32]byte,
 		Networks:         slices.Concat(s.Subnets, s.Shared),
 		Classes:          s.Classes,
 		Options:          s.Options,
-		AssignmentOption: s.Assignment,
-		Secret:           secret,
-		Records:          records,
+		AssignmentOption: s.Assignment, Registers: s.Registers,
+		Secret:  secret,
+		Records: records,
 	}
 }
 
@@ -79,6 +80,7 @@ func (s *Server6) Changed(next Section) []string {
 		setting{"lifetimes", s.Terms.Lifetimes != n.Terms.Lifetimes},
 		setting{"rapid-commit", s.Terms.RapidCommit != n.Terms.RapidCommit},
 		setting{"preference", s.Terms.Preference != n.Terms.Preference},
+		setting{"address-registration", s.Registers != n.Registers},
 		setting{"assignment-option", s.Assignment != n.Assignment},
 		setting{"options", !reflect.DeepEqual(s.Options, n.Options)},
 		setting{"client-classes", !reflect.DeepEqual(s.Classes, n.Classes)},
@@ -101,6 +103,7 @@ func (s *Server6) decode(v Value, c *Process) {
 			}
 		}),
 	}, s.Terms.fields(), []Field{
+		Optional("address-registration", Read(&s.Registers, truth)),
 		Optional("assignment-option", Read(&s.Assignment, assignmentOption)),
 		Optional("options", options6(&s.Options)),
 		Optional("client-classes", func(v Value) { v.list("mappings with name", p.class) }),

@@ -101,6 +101,7 @@ server6:
   lifetimes: {preferred: 100s, valid: 200s, t1: 30s, t2: 60s}
   rapid-commit: true
   preference: 7
+  address-registration: true
   assignment-option: 65282
   options: {raw: [{code: 23, hex: 20010db8000000000000000000000053, always: true}]}
   client-classes:
@@ -175,7 +176,7 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 	strict.Filter = hoststate.FilterStrict
 	address, prefix := netip.MustParseAddr, netip.MustParsePrefix
 	want := server6.Config{
-		ServerID: duid(9), AssignmentOption: 65282,
+		ServerID: duid(9), AssignmentOption: 65282, Registers: true,
 		Peers: []trust.Peer{{
 			Name: "access7", Address: address("2001:db8:ffff::7"), Prefix: prefix("2001:db8:ffff::7/128"),
 			Role: trust.Relay, Interfaces: []string{"eth0"}, HeardBy: "server6", Protection: trust.ProtectionNone,

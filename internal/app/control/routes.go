@@ -53,7 +53,8 @@ func follow[F any](path string, parse func(*http.Request) (F, error), open func(
 	return Route{of, func(s *Server) http.Handler { return stream(s, parse, open) }}
 }
 
-func change[R request, T any](name string, do func(context.Context, R, string) (T, error)) Route {
+// Change is a path by which an operator has something done. who names the caller for the log.
+func Change[R request, T any](name string, do func(context.Context, R, string) (T, error)) Route {
 	return Route{shape[R, T](http.MethodPost, "/v1/"+name), func(s *Server) http.Handler { return deed(s, name, do) }}
 }
 
@@ -101,7 +102,7 @@ func Relay(b Backend) []Route {
 		Look("/v1/links", whole(b.Links)),
 		Look("/v1/blocks", whole(b.Blocks)),
 		Held("/v1/delegations", b.Delegations),
-		change("unblock", func(ctx context.Context, what api.Block, who string) (struct{}, error) {
+		Change("unblock", func(ctx context.Context, what api.Block, who string) (struct{}, error) {
 			return struct{}{}, b.Unblock(ctx, what, who)
 		}),
 	}
@@ -119,7 +120,7 @@ func OfBindings(b Bindings) []Route {
 			return list(b.History(ctx, f))
 		}),
 		follow("/v1/trace", parseTraceFilter, b.Trace),
-		change("clear", b.Clear),
+		Change("clear", b.Clear),
 	}
 }
 
@@ -129,7 +130,7 @@ func whole[T any](ask func(context.Context) ([]T, error)) func(context.Context) 
 }
 
 func reload(do func(context.Context, api.ReloadRequest, string) (api.ReloadResult, error)) Route {
-	return change("reload", func(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
+	return Change("reload", func(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
 		result, err := do(ctx, r, who)
 		return wholeReload(result), err
 	})

@@ -35,12 +35,13 @@ type Source uint8
 const (
 	FromReply Source = iota + 1
 	FromStore
-	Assigned // by our own server
-	Notified // by a server beside a message that the relay cannot read (RAAN)
+	Assigned   // by our own server
+	Registered // by its client, to our own server (RFC 9686)
+	Notified   // by a server beside a message that the relay cannot read (RAAN)
 )
 
 func (s Source) String() string {
-	return [...]string{"unknown", "reply", "store", "assigned", "notification"}[s]
+	return [...]string{"unknown", "reply", "store", "assigned", "registered", "notification"}[s]
 }
 
 // Binding is one prefix or address in the hands of one client.
@@ -55,8 +56,10 @@ type Binding struct {
 	NoIAID    bool       // the IAID is not known, as after a leasequery
 	NextHop   netip.Addr // where the client's messages come from
 	LinkLayer linkaddr.Addr
-	Line      uint32       // line on which a server's message about it came, see hoststate.State.Line; not kept in the store
-	Exclude   netip.Prefix // part of Prefix that is not delegated (RFC 6603); invalid: none
+	Line      uint32 // line on which a server's message about it came, see hoststate.State.Line; not kept in the store
+	// Reconfigures says that the client accepts Reconfigures of our server.
+	Reconfigures bool
+	Exclude      netip.Prefix // part of Prefix that is not delegated (RFC 6603); invalid: none
 
 	Preferred instant.Instant // when the preferred lifetime ends
 	Valid     instant.Instant // when the valid lifetime ends

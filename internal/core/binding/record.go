@@ -70,6 +70,7 @@ const (
 const (
 	flagNoIAID = 1 << iota
 	flagExclude
+	flagReconfigures
 	flags
 )
 
@@ -96,6 +97,9 @@ func appendRecord(b []byte, in Space, d *Binding, validWall time.Time, bootID st
 	}
 	if d.Exclude.IsValid() {
 		flag |= flagExclude
+	}
+	if d.Reconfigures {
+		flag |= flagReconfigures
 	}
 	b = append(append(append(b, version), in...), flag)
 	b = append(b, byte(d.Kind), byte(d.Source))
@@ -169,7 +173,8 @@ func (rd *Reader) Parse(b []byte) (Record, error) {
 		if flag >= flags {
 			return Record{}, fmt.Errorf("%w: flags %#x", ErrRecord, flag)
 		}
-		former, exclusion, r.NoIAID, b = false, flag&flagExclude != 0, flag&flagNoIAID != 0, b[2+spaceLen:]
+		former, exclusion, b = false, flag&flagExclude != 0, b[2+spaceLen:]
+		r.NoIAID, r.Reconfigures = flag&flagNoIAID != 0, flag&flagReconfigures != 0
 	}
 	if len(b) == whole || len(b) < recordFixed {
 		return Record{}, fmt.Errorf("%w: %d octets", ErrRecord, whole)

@@ -67,7 +67,7 @@ func TestRecords(t *testing.T) {
 		d := binding.Binding{
 			Link: text.Draw(t, "link"), VRF: text.Draw(t, "vrf"), Client: rapid.SampledFrom(clients).Draw(t, "client"), Server: text.Draw(t, "server"),
 			Prefix: rapid.SampledFrom(prefixes).Draw(t, "prefix"), NextHop: rapid.SampledFrom(hops).Draw(t, "hop"),
-			IAID: rapid.Uint32().Draw(t, "iaid"), NoIAID: rapid.Bool().Draw(t, "no iaid"),
+			IAID: rapid.Uint32().Draw(t, "iaid"), NoIAID: rapid.Bool().Draw(t, "no iaid"), Reconfigures: rapid.Bool().Draw(t, "reconfigures"),
 			Kind: binding.Address, Source: binding.FromReply, Lifetime: time.Duration(moment.Draw(t, "lifetime")),
 			Preferred: instant.Instant(moment.Draw(t, "preferred") / 2), Valid: instant.Instant(moment.Draw(t, "valid") / 2),
 			Granted: time.Unix(0, moment.Draw(t, "granted")), Changed: time.Unix(0, moment.Draw(t, "changed")),

@@ -20,7 +20,7 @@ type Slot struct {
 
 	link, vrf, client, server nameID
 	iaid                      uint32
-	noIAID                    bool
+	noIAID, reconfigures      bool
 	prefix, nextHop           [16]byte // the unspecified address is no next hop
 	linkLayer                 linkaddr.Addr
 	bits                      uint8
@@ -108,7 +108,7 @@ func (t *Table) fill(s *Slot, d *Binding) {
 
 // fillRest writes the fields that are not texts.
 func (t *Table) fillRest(s *Slot, d *Binding) {
-	s.iaid, s.noIAID, s.linkLayer, s.line, s.kind, s.source = d.IAID, d.NoIAID, d.LinkLayer, d.Line, d.Kind, d.Source
+	s.iaid, s.noIAID, s.reconfigures, s.linkLayer, s.line, s.kind, s.source = d.IAID, d.NoIAID, d.Reconfigures, d.LinkLayer, d.Line, d.Kind, d.Source
 	s.prefix, s.bits, s.nextHop = d.Prefix.Addr().As16(), uint8(d.Prefix.Bits()), d.NextHop.As16()
 	s.preferred, s.valid, s.lifetime = d.Preferred, d.Valid, d.Lifetime
 	s.granted, s.changed = wallNanos(d.Granted), wallNanos(d.Changed)
@@ -131,7 +131,7 @@ func (t *Table) letGo(s *Slot) {
 func (t *Table) Read(s *Slot) Binding {
 	return Binding{
 		Link: t.names.text(s.link), VRF: t.names.text(s.vrf), Prefix: s.Prefix(), Kind: s.kind,
-		Client: Client{t.names.text(s.client)}, IAID: s.iaid, NoIAID: s.noIAID, NextHop: s.NextHop(), LinkLayer: s.linkLayer, Line: s.line, Exclude: t.excluded[s.ref],
+		Client: Client{t.names.text(s.client)}, IAID: s.iaid, NoIAID: s.noIAID, Reconfigures: s.reconfigures, NextHop: s.NextHop(), LinkLayer: s.linkLayer, Line: s.line, Exclude: t.excluded[s.ref],
 		Preferred: s.preferred, Valid: s.valid, Lifetime: s.lifetime,
 		Server: t.names.text(s.server), Source: s.source,
 		Granted: nanosWall(s.granted), Changed: nanosWall(s.changed),
@@ -170,6 +170,9 @@ func (s *Slot) LinkLayer() linkaddr.Addr { return s.linkLayer }
 
 // IAID is the number of the IA; known is false where no message has named it.
 func (s *Slot) IAID() (iaid uint32, known bool) { return s.iaid, !s.noIAID }
+
+// Reconfigures reports whether the client accepts Reconfigures.
+func (s *Slot) Reconfigures() bool { return s.reconfigures }
 
 // Valid is when the valid lifetime ends.
 func (s *Slot) Valid() instant.Instant { return s.valid }

@@ -59,7 +59,7 @@ func (m *tableModel) draw(t *rapid.T) (place, binding.Binding) {
 
 // renew draws what another word about a binding may change where it stays.
 func (m *tableModel) renew(t *rapid.T, b *binding.Binding) {
-	b.IAID, b.NoIAID = rapid.Uint32().Draw(t, "iaid"), rapid.Bool().Draw(t, "no iaid")
+	b.IAID, b.NoIAID, b.Reconfigures = rapid.Uint32().Draw(t, "iaid"), rapid.Bool().Draw(t, "no iaid"), rapid.Bool().Draw(t, "reconfigures")
 	b.Lifetime = rapid.SampledFrom(tableTimes).Draw(t, "lifetime")
 	b.Preferred, b.Valid = binding.Lifetimes(m.now, b.Lifetime/2, b.Lifetime)
 	b.Server, b.Source, b.Line = rapid.SampledFrom([]string{"kea", "other", ""}).Draw(t, "server"), binding.FromReply, rapid.Uint32().Draw(t, "line")

@@ -95,6 +95,7 @@ type Grant struct {
 	Client              binding.Client
 	IAID                uint32
 	NoIAID              bool // as in a Binding
+	Reconfigures        bool // as in a Binding
 	NextHop             netip.Addr
 	LinkLayer           linkaddr.Addr // invalid: unknown
 	Line                uint32        // that the word came to

@@ -55,7 +55,7 @@ func (g Grant) sameIA(old *binding.Binding) bool { return g.IAID == old.IAID && 
 func (g Grant) binding(now instant.Now) binding.Binding {
 	b := binding.Binding{
 		Link: g.Link, VRF: g.VRF, Prefix: g.Prefix, Kind: g.Kind,
-		Client: g.Client, IAID: g.IAID, NoIAID: g.NoIAID, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line, Exclude: g.Exclude,
+		Client: g.Client, IAID: g.IAID, NoIAID: g.NoIAID, Reconfigures: g.Reconfigures, NextHop: g.NextHop, LinkLayer: g.LinkLayer, Line: g.Line, Exclude: g.Exclude,
 		Lifetime: g.Lifetime, Server: g.Server, Source: g.Source,
 		Granted: now.Wall, Changed: now.Wall,
 	}

@@ -23,10 +23,11 @@ const (
 	NoteForeign                           // another program's route takes a client's traffic, or ours was changed
 	NoteTrace                             // one step of a message that is traced
 	NoteClock                             // delegations are held until the clock can be trusted
+	NoteReconfigure                       // a client was asked to come back, and has not
 	NotePeer                              // a server fell silent, cannot be reached, answers again, or is chosen
 )
 
-var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "link-address", "store", "foreign", "trace", "clock", "peer"}
+var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "link-address", "store", "foreign", "trace", "clock", "reconfigure", "peer"}
 
 func (k NoteKind) String() string { return noteNames[k] }
 

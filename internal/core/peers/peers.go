@@ -131,6 +131,17 @@ const tryEvery = 30e9
 
 func (s *state) answering() bool { return s.answered && !s.silent }
 
+// Named is the peer of a name; nil if there is none.
+func (s *Peers) Named(name string) *trust.Peer {
+	list := s.Peers()
+	for i := range list {
+		if list[i].Name == name {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
 // Asked counts a message that was sent to a server.
 func (s *Peers) Asked(now instant.Instant, p *trust.Peer) {
 	st := s.states[p.Name]

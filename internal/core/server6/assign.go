@@ -128,8 +128,8 @@ func (s *Server) decide(r *request, x *ia) {
 
 // is reports whether a lease of the client is in the IA.
 func (x *ia) is(slot *binding.Slot) bool {
-	id, _ := slot.IAID()
-	return slot.Kind() == x.kind && id == x.id
+	id, known := slot.IAID()
+	return known && slot.Kind() == x.kind && id == x.id
 }
 
 // none is the status of an IA that gets nothing.
@@ -560,7 +560,7 @@ func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 			before := len(s.events)
 			s.events = s.table.Learn(s.events, now, delegation.Grant{
 				Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: who, IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
-				Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude, Line: r.line(),
+				Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude, Line: r.line(), Reconfigures: r.accepts,
 			}, terms)
 			if s.events[before].Kind == binding.Refused {
 				*l, refused = lease{}, true
@@ -578,6 +578,7 @@ func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 			})
 		}
 	}
+	s.rememberWay(r)
 	s.apply(now)
 	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid) // it may be new there
 }
@@ -594,6 +595,9 @@ func (r *request) line() uint32 {
 func (s *Server) apply(now instant.Now) {
 	s.counts.Add(s.events)
 	for i := range s.events {
+		if e := &s.events[i]; e.Kind == binding.Ended {
+			s.forgetWay(&e.Old)
+		}
 		switch e := &s.events[i]; {
 		case e.Kind == binding.Granted:
 			s.networks.take(e.New.Prefix)

@@ -23,6 +23,9 @@ type Config struct {
 	Networks []Network    // each with at least one subnet
 	Classes  []Class      // in the order of the file
 	Options  []Option     // for all clients
+	// Registers says that clients may tell which addresses they have given themselves (RFC
+	// 9686).
+	Registers bool
 	// AssignmentOption is the code of the Relay Agent Assignment Notification option, for
 	// which the registry has none.
 	AssignmentOption dhcp6.OptionCode

@@ -60,7 +60,7 @@ func (s *Server) write(now instant.Now, b []byte, r *request, t dhcp6.MessageTyp
 		}
 		b, marks[i] = dhcp6.BeginOption(b, dhcp6.OptionRelayMessage)
 	}
-	b, err = s.writeMessage(b, r, t)
+	b, err = s.writeMessage(now, b, r, t)
 	for i := len(r.layers) - 1; i >= 0 && err == nil; i-- {
 		b, err = dhcp6.EndOption(b, marks[i])
 	}
@@ -86,8 +86,11 @@ func echo(b []byte, options dhcp6.Options) []byte {
 }
 
 // writeMessage appends the answer itself.
-func (s *Server) writeMessage(b []byte, r *request, t dhcp6.MessageType) (_ []byte, err error) {
+func (s *Server) writeMessage(now instant.Now, b []byte, r *request, t dhcp6.MessageType) (_ []byte, err error) {
 	b = dhcp6.AppendMessageHeader(b, t, r.m.TransactionID())
+	if t == dhcp6.AddrRegReply {
+		return r.appendRegistered(b), nil
+	}
 	b = dhcp6.AppendServerID(b, s.cfg.ServerID)
 	if len(r.duid) > 0 {
 		b = dhcp6.AppendClientID(b, r.duid)
@@ -109,6 +112,12 @@ func (s *Server) writeMessage(b []byte, r *request, t dhcp6.MessageType) (_ []by
 	}
 	if !r.told || r.m.Type() == dhcp6.InformationRequest {
 		b = s.writeOptions(b, r)
+		if s.cfg.Registers && r.oro.Contains(dhcp6.OptionAddrRegEnable) {
+			b = dhcp6.AppendOption(b, dhcp6.OptionAddrRegEnable, nil)
+		}
+		if r.accepts {
+			b = s.appendAccept(now, b, r, t)
+		}
 	}
 	return b, nil
 }

@@ -44,6 +44,7 @@ type request struct {
 	status   dhcp6.StatusCode // of the whole answer
 	told     bool             // status is to be in the answer
 	rapid    bool             // the answer to a Solicit grants
+	accepts  bool             // the client accepts Reconfigures
 	ias      []ia
 	leases   []lease
 	above    []dhcp6.OptionCode // options of the answer from 256 on that are written
@@ -173,6 +174,10 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 				return effect.DropInvalid, false
 			}
 		}
+	case dhcp6.AddrRegInform:
+		if _, asks := r.m.Options().First(dhcp6.OptionORO); !known || named || asks {
+			return effect.DropInvalid, false
+		}
 	default:
 		return effect.DropUnknownType, false
 	}
@@ -199,6 +204,8 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 		}
 		r.oro = oro
 	}
+	_, r.accepts = r.m.Options().First(dhcp6.OptionReconfAccept)
+	r.accepts = r.accepts && known
 	s.classify(r)
 	if r.reserved = r.network.reservationOf(r); r.reserved != nil {
 		r.subnet = r.reserved.subnet

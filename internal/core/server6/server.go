@@ -35,17 +35,18 @@ type Server struct {
 	gone     links.Gone[Traffic]
 	networks *networks
 
-	bootID     string
-	table      *delegation.Table
-	ledger     *ledger.Ledger
-	host       *hoststate.State
-	covering   *ledger.Covering
-	quarantine quarantine
-	relayed    delegation.Policy // of clients behind relay agents
-	counts     binding.Counts
-	events     []binding.Event // of one decision, reused
-	request    request         // reused
-	trace      *effect.Trace
+	bootID       string
+	table        *delegation.Table
+	ledger       *ledger.Ledger
+	host         *hoststate.State
+	covering     *ledger.Covering
+	quarantine   quarantine
+	reconfigures reconfigures
+	relayed      delegation.Policy // of clients behind relay agents
+	counts       binding.Counts
+	events       []binding.Event // of one decision, reused
+	request      request         // reused
+	trace        *effect.Trace
 
 	untold  uint64                   // what relay agents ask and are not told, since they are not protected or not to be told
 	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
@@ -67,7 +68,7 @@ func (l *link) FacesClients() bool { return l.rule != nil }
 
 // New is a server with a validated configuration, before it knows any link.
 func New(cfg *Config, bootID string) *Server {
-	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine()}
+	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine(), reconfigures: newReconfigures()}
 	s.covering = ledger.NewCovering(s.table.Table, s.host, ledger.Parts{Stranded: s.stranded})
 	s.ledger = ledger.New(s.table.Table, s.host, ledger.Core{
 		ForKernel: s.forKernel, InKernel: isLocal, Cover: s.covering.Cover, TakenBack: func(b *binding.Binding) { s.networks.free(b.Prefix) }, Record: s.quarantine.record,
@@ -105,7 +106,7 @@ func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 func (s *Server) Succeed(old *Server) {
 	s.ledger.Succeed(old.ledger)
 	s.table.Succeed(old.table)
-	s.counts, s.unknown, s.sum, s.untold = old.counts, old.unknown, old.sum, old.untold
+	s.counts, s.unknown, s.sum, s.untold, s.reconfigures = old.counts, old.unknown, old.sum, old.untold, old.reconfigures
 	s.peers.Succeed(&old.peers)
 	s.gone = old.gone.Clone()
 	for _, name := range old.links.Names() {
@@ -198,6 +199,7 @@ func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 	}
 	s.countReceived(l, r.m.Type())
 	s.traceStep(r, "received", eff)
+	s.heardFrom(r)
 	if why, ok := s.answer(now, r, eff); !ok {
 		s.drop(r, why, eff)
 	}
@@ -222,6 +224,8 @@ func (s *Server) answer(now instant.Now, r *request, eff *effect.Effects) (effec
 	case dhcp6.InformationRequest:
 		s.send(now, r, dhcp6.Reply, eff)
 		return 0, true
+	case dhcp6.AddrRegInform:
+		return s.register(now, r, eff)
 	}
 	return effect.DropUnknownType, false
 }
@@ -249,15 +253,20 @@ func (s *Server) Deadline() (instant.Instant, bool) {
 	if ends, some := s.quarantine.deadline(); some && (!ok || ends < at) {
 		at, ok = ends, true
 	}
+	if again, some := s.reconfigures.deadline(); some && (!ok || again < at) {
+		at, ok = again, true
+	}
 	return at, ok
 }
 
 // Tick does what is due, a bounded part of it: it ends leases whose time has come, ends the
-// quarantine of others, and keeps again what the store has not got. While more is due, Deadline is
+// quarantine of others, keeps again what the store has not got, and asks clients again to come
+// back. While more is due, Deadline is
 // not after now.
 func (s *Server) Tick(now instant.Now, eff *effect.Effects) {
 	s.events = s.table.Expire(s.events[:0], now)
 	s.commit(now, eff)
 	s.endQuarantine(now, eff)
 	s.ledger.Tick(now, eff)
+	s.sendReconfigures(now, eff)
 }

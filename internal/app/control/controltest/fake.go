@@ -68,6 +68,17 @@ func (f *Fake) Server6(context.Context) (api.Server6, error) {
 	return f.Served, f.Fail
 }
 
+// ComeBack has asked two clients, and cannot ask two others.
+func (f *Fake) ComeBack(_ context.Context, r api.ReconfigureRequest, who string) (api.ReconfigureResult, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	f.Deeds = append(f.Deeds, fmt.Sprintf("reconfigure %+v by %s", r, who))
+	if r.Link == "nowhere" {
+		return api.ReconfigureResult{}, f.Fail
+	}
+	return api.ReconfigureResult{Asked: 2, Refuse: 1, WayUnknown: 1}, f.Fail
+}
+
 // Peers is PeerList.
 func (f *Fake) Peers(context.Context) ([]api.Peer, error) {
 	f.Mu.Lock()
@@ -188,5 +199,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6), control.Change("reconfigure", f.ComeBack)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
 }

@@ -235,7 +235,7 @@ func (d *player) Refused(x udp.Refusal) { d.server.refused.Take(x) }
 
 // Routes are the server's paths.
 func (d *player) Routes() []control.Route {
-	return []control.Route{control.Look("/v1/server6", d.look)}
+	return []control.Route{control.Look("/v1/server6", d.look), control.Change("reconfigure", d.reconfigure)}
 }
 
 // Collectors are the server's figures.
@@ -300,6 +300,17 @@ func (d *player) config() *config.Config {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.cfg
+}
+
+// reconfigure has clients come back.
+func (d *player) reconfigure(ctx context.Context, r api.ReconfigureRequest, who string) (done api.ReconfigureResult, err error) {
+	by := map[string]dhcp6.MessageType{"": dhcp6.Renew, "renew": dhcp6.Renew, "rebind": dhcp6.Rebind, "information-request": dhcp6.InformationRequest}[r.Message]
+	of := server6.Selected{Client: binding.DUID(r.Client), Within: r.Within, Link: r.Link}
+	err = d.engine.Call(ctx, func(now instant.Now, eff *effect.Effects) {
+		done = api.ReconfigureResult(d.engine.Core.Ask(now, of, by, eff))
+	})
+	d.house.Told.Info("clients asked to come back", "by", who, "asked", done.Asked)
+	return done, err
 }
 
 // look is the server at a glance.

@@ -1,0 +1,271 @@
+package server6
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
+	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
+)
+
+// The server asks a client to come back by a Reconfigure (RFC 8415 section 18.3.11), if the client
+// has said that it accepts such. Reconfigures are sent again until the client comes.
+
+// The times of RFC 8415 section 7.6.
+const (
+	reconfigureTimeout = 2 * time.Second // REC_TIMEOUT, doubled each time
+	reconfigureTries   = 8               // REC_MAX_RC
+)
+
+// reconfigures are the clients that are asked to come back, and the ways to clients behind relay
+// agents that accept it.
+type reconfigures struct {
+	asked  map[ledger.Client]*asked
+	ways   map[ledger.Client]*way
+	replay uint64 // the newest value that was sent against replays
+}
+
+// asked is a client that is asked to come back.
+type asked struct {
+	by      dhcp6.MessageType // the message that it is to send: a Renew, Rebind or Information-request
+	again   instant.Instant
+	timeout time.Duration
+	tries   int
+}
+
+// way is how a client behind relay agents was reached last. It is not kept: after a restart the
+// way is not known until the client's next message.
+type way struct {
+	peer      string
+	at        int // interface
+	source    netip.AddrPort
+	linkLayer linkaddr.Addr
+	layers    []step // outermost first
+}
+
+// step is one relay layer of a way, with the options that an answer brings back.
+type step struct {
+	hops       uint8
+	link, peer netip.Addr
+	echo       []byte
+}
+
+func newReconfigures() reconfigures {
+	return reconfigures{asked: make(map[ledger.Client]*asked), ways: make(map[ledger.Client]*way)}
+}
+
+// reconfigureKey is the key that a client knows the server's Reconfigures by. It follows from the
+// secret, so that it need not be kept for each client.
+func (s *Server) reconfigureKey(duid []byte) (key dhcp6.ReconfigureKey) {
+	h := hmac.New(sha256.New, s.cfg.Secret[:])
+	h.Write([]byte("reconfigure"))
+	h.Write(duid)
+	var sum [sha256.Size]byte
+	copy(key[:], h.Sum(sum[:0]))
+	return key
+}
+
+// nextReplay is a value against replays that is above all before (RFC 8415 section 21.11: RDM 0).
+// It is the time where the clock has gone on, so that it is above those of an earlier run too.
+func (s *Server) nextReplay(now instant.Now) uint64 {
+	s.reconfigures.replay = max(s.reconfigures.replay+1, uint64(max(0, now.Wall.UnixNano())))
+	return s.reconfigures.replay
+}
+
+// appendAccept appends what a client needs that accepts Reconfigures: that the server may send
+// them, and, in a Reply, its key.
+func (s *Server) appendAccept(now instant.Now, b []byte, r *request, t dhcp6.MessageType) []byte {
+	b = dhcp6.AppendOption(b, dhcp6.OptionReconfAccept, nil)
+	if t != dhcp6.Reply {
+		return b
+	}
+	return dhcp6.AppendReconfigureKey(b, s.nextReplay(now), s.reconfigureKey(r.duid))
+}
+
+// heardFrom takes in a message of a client: it may be what the client was asked for. The way to a
+// client that accepts Reconfigures is remembered while it has leases.
+func (s *Server) heardFrom(r *request) {
+	c := &s.reconfigures
+	if len(c.asked) > 0 {
+		k := ledger.Client{Link: r.link, ID: r.who()}
+		if a := c.asked[k]; a != nil && a.by == r.m.Type() {
+			delete(c.asked, k)
+		}
+	}
+}
+
+// rememberWay remembers the way to a client behind relay agents that has got leases.
+func (s *Server) rememberWay(r *request) {
+	if r.relay == nil || !r.accepts {
+		return
+	}
+	w := &way{peer: r.relay.Name, at: r.at.Index, source: r.p.Source, linkLayer: r.p.LinkLayer}
+	for i := range r.layers {
+		m := &r.layers[i]
+		w.layers = append(w.layers, step{hops: m.HopCount(), link: m.LinkAddress(), peer: m.PeerAddress(), echo: echo(nil, m.Options())})
+	}
+	s.reconfigures.ways[ledger.Client{Link: r.link, ID: r.who()}] = w
+}
+
+// forgetWay forgets the way to a client that has no lease any more.
+func (s *Server) forgetWay(b *binding.Binding) {
+	if len(s.reconfigures.ways) == 0 || s.table.First(s.table.Holder(b.Link, b.Client)) != nil {
+		return
+	}
+	delete(s.reconfigures.ways, ledger.Client{Link: b.Link, ID: b.Client})
+}
+
+// Reconfigured is what became of the operator's wish to have clients come back.
+type Reconfigured struct {
+	Asked      int // clients that are asked
+	Refuse     int // that do not accept to be asked
+	WayUnknown int // that are behind relay agents, and were not heard since the start
+}
+
+// Selected are leases that match every field that is set.
+type Selected struct {
+	Client binding.Client
+	Within netip.Prefix
+	Link   string
+}
+
+// Ask has the clients with selected leases come back with a Renew, a Rebind or an
+// Information-request.
+func (s *Server) Ask(now instant.Now, of Selected, by dhcp6.MessageType, eff *effect.Effects) (done Reconfigured) {
+	seen := make(map[ledger.Client]struct{})
+	for link := range s.table.Links() {
+		if of.Link != "" && of.Link != link {
+			continue
+		}
+		for slot := range s.table.Slots(link) {
+			k := ledger.Client{Link: link, ID: s.table.Client(slot)}
+			if _, again := seen[k]; again || !of.Client.IsZero() && of.Client != k.ID || of.Within.IsValid() && !(of.Within.Bits() <= slot.Prefix().Bits() && of.Within.Overlaps(slot.Prefix())) {
+				continue
+			}
+			seen[k] = struct{}{}
+			switch {
+			case !slot.Reconfigures():
+				done.Refuse++
+			case !isLocal(link) && s.reconfigures.ways[k] == nil:
+				done.WayUnknown++
+			default:
+				done.Asked++
+				s.reconfigures.asked[k] = &asked{by: by, again: now.Boot, timeout: reconfigureTimeout}
+			}
+		}
+	}
+	s.sendReconfigures(now, eff)
+	return done
+}
+
+// askAtOnce bounds how many Reconfigures one call sends.
+const askAtOnce = 256
+
+// sendReconfigures sends what is due, and gives up on clients that have not come after the last
+// time.
+func (s *Server) sendReconfigures(now instant.Now, eff *effect.Effects) {
+	if len(s.reconfigures.asked) == 0 {
+		return
+	}
+	due := slices.SortedFunc(maps.Keys(s.reconfigures.asked), func(a, b ledger.Client) int {
+		return cmp.Or(cmp.Compare(s.reconfigures.asked[a].again, s.reconfigures.asked[b].again), cmp.Compare(a.Link, b.Link), a.ID.Compare(b.ID))
+	})
+	sent := 0
+	for _, k := range due {
+		a := s.reconfigures.asked[k]
+		if a.again > now.Boot || sent == askAtOnce {
+			return
+		}
+		sent++
+		if a.tries == reconfigureTries || !s.reconfigure(now, k, a.by, eff) {
+			delete(s.reconfigures.asked, k)
+			eff.Note(effect.Note{Kind: effect.NoteReconfigure, Link: k.Link, Client: k.ID, Text: "client has not come back: given up"})
+			continue
+		}
+		a.again, a.timeout, a.tries = now.Boot.After(a.timeout), 2*a.timeout, a.tries+1
+	}
+}
+
+// deadline is when the next Reconfigure is due; false if none is.
+func (c *reconfigures) deadline() (at instant.Instant, some bool) {
+	at = instant.Never
+	for _, a := range c.asked {
+		at = min(at, a.again)
+	}
+	return at, len(c.asked) > 0
+}
+
+// reconfigure sends a Reconfigure to a client; false if the way to it is gone.
+func (s *Server) reconfigure(now instant.Now, k ledger.Client, by dhcp6.MessageType, eff *effect.Effects) bool {
+	slot := s.table.First(s.table.Holder(k.Link, k.ID))
+	if slot == nil {
+		return false
+	}
+	out := effect.Send{Extends: true}
+	from := len(eff.Arena)
+	b := eff.Arena
+	var err error
+	if isLocal(k.Link) {
+		l := s.links.Named(k.Link)
+		if l == nil || l.rule == nil {
+			return false
+		}
+		out.Dest, out.Link, out.LinkLayer = netip.AddrPortFrom(slot.NextHop(), dhcp6.ClientPort), l.Index, slot.LinkLayer()
+		b = s.appendReconfigure(now, b, []byte(k.ID.DUID()), by)
+		s.countSent(l, dhcp6.Reconfigure)
+	} else {
+		w := s.reconfigures.ways[k]
+		if w == nil {
+			return false
+		}
+		peer, at := s.peers.Named(w.peer), s.links.At(w.at)
+		if peer == nil || at == nil {
+			return false
+		}
+		out.ToPeer, out.Peer, out.Source, out.Dest, out.LinkLayer, out.Link = true, peer, peer.Local, w.source, w.linkLayer, w.at
+		if b, err = s.wrapReconfigure(now, b, w, []byte(k.ID.DUID()), by); err != nil {
+			return false
+		}
+		s.peers.Told(peer)
+		s.countSent(at, dhcp6.Reconfigure)
+	}
+	eff.Arena = b
+	out.Payload = b[from:len(b):len(b)]
+	eff.Sends = append(eff.Sends, out)
+	return true
+}
+
+// wrapReconfigure appends a Reconfigure in the relay layers of a way.
+func (s *Server) wrapReconfigure(now instant.Now, b []byte, w *way, duid []byte, by dhcp6.MessageType) (_ []byte, err error) {
+	marks := make([]int, len(w.layers))
+	for i, l := range w.layers {
+		b = dhcp6.AppendRelayHeader(b, dhcp6.RelayReply, l.hops, l.link, l.peer)
+		b, marks[i] = dhcp6.BeginOption(append(b, l.echo...), dhcp6.OptionRelayMessage)
+	}
+	b = s.appendReconfigure(now, b, duid, by)
+	for _, mark := range slices.Backward(marks) {
+		if b, err = dhcp6.EndOption(b, mark); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// appendReconfigure appends a Reconfigure to a client (RFC 8415 section 18.3.11).
+func (s *Server) appendReconfigure(now instant.Now, b, duid []byte, by dhcp6.MessageType) []byte {
+	start := len(b)
+	b = dhcp6.AppendMessageHeader(b, dhcp6.Reconfigure, 0)
+	b = dhcp6.AppendServerID(b, s.cfg.ServerID)
+	b = dhcp6.AppendClientID(b, duid)
+	b = dhcp6.AppendReconfMessage(b, by)
+	return dhcp6.AppendReconfigureDigest(b, start, s.nextReplay(now), s.reconfigureKey(duid))
+}
