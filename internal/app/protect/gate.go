@@ -68,41 +68,44 @@ func (g *gate) closed() bool {
 	return g.gate.Shut()
 }
 
-// begin is called before the kernel is looked at.
-func (g *gate) begin() (closed uint64) {
+// begin is called before the kernel is looked at. What it returns is for see or configure.
+func (g *gate) begin() (began uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.hear()
-	return g.gate.Closed()
+	return g.gate.Told()
 }
 
-// see takes in what a look has found, and opens the hops that are protected. Before that,
-// everything that has come must have been judged with the gate closed: judged does so, and
-// reports whether it could. If see returns false, the kernel has to be looked at again.
-func (g *gate) see(seen *hop.Seen, closed uint64, judged func() bool) bool {
+// see takes in what was looked at, and opens what is protected. Before that everything
+// that has come must have been judged, with the gate closed: judged does that, and
+// says whether it could. False says that a hop is closed and has to be looked at again.
+func (g *gate) see(seen *hop.Seen, began uint64, judged func() bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if ripe := g.gate.See(seen); ripe {
-		g.mu.Unlock() // judged asks this gate
+	g.hear()
+	if ripe := g.gate.See(seen, began); ripe {
+		g.mu.Unlock() // who judges asks us
 		ok := judged()
 		g.mu.Lock()
 		g.hear()
-		if ok && !g.gate.Open(closed) {
-			return false
+		if ok {
+			g.gate.Open()
 		}
 	}
 	seen.Gate = g.gate.Why()
-	return true
+	return !g.gate.Overtaken(began)
 }
 
-// configure takes the hops, and what the kernel already has of them.
-func (g *gate) configure(hops []hop.Hop, kernel hop.Kernel) {
+// configure takes the hops there are, and what the kernel has had of them since begin.
+func (g *gate) configure(hops []hop.Hop, kernel hop.Kernel, began uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.hear()
+	overtaken := g.gate.Told() != began // what was told is not remembered for hops that are new
 	g.gate.Configure(slices.Clone(hops))
-	if g.gate.See(&hop.Seen{Kernel: &kernel}) {
-		g.gate.Open(g.gate.Closed())
+	if !overtaken {
+		g.gate.See(&hop.Seen{Kernel: &kernel}, g.gate.Told())
+		g.gate.Open()
 	}
 	g.some.Store(len(hops) > 0)
 }

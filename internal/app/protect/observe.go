@@ -41,14 +41,14 @@ func (v *Supervisor) mend(ctx context.Context, seen *hop.Seen) bool {
 
 // glance looks at the kernel alone. That is enough where its SAs are known already.
 func (v *Supervisor) glance() {
-	closed := v.gate.begin()
+	began := v.gate.begin()
 	seen := new(hop.Seen)
 	if k, err := v.xfrm.Observe(); err != nil {
 		seen.KernelError = err.Error()
 	} else {
 		seen.Kernel = &k
 	}
-	if !v.gate.see(seen, closed, v.judged) {
+	if !v.gate.see(seen, began, v.judged) {
 		v.look()
 	}
 }

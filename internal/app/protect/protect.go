@@ -241,13 +241,14 @@ func (v *Supervisor) install(s Settings) error {
 // at once, as where manual keys roll over.
 func (v *Supervisor) reopen(hops []hop.Hop) {
 	var has hop.Kernel
+	began := v.gate.begin()
 	if len(hops) > 0 {
 		var err error
 		if has, err = v.xfrm.Observe(); err != nil {
 			v.log.Debug("the kernel's SAs cannot be read", "error", err)
 		}
 	}
-	v.gate.configure(hops, has)
+	v.gate.configure(hops, has, began)
 }
 
 // Reconfigure takes new settings. New hops are guarded when it returns; their connections come
@@ -392,7 +393,7 @@ func (v *Supervisor) current() Settings {
 }
 
 // looks is how often one step looks at the hops, at most, until the kernel tells of no change
-// meanwhile. If it tells of one each time, the next step goes on.
+// of a closed one meanwhile. If it tells of one each time, the next step goes on.
 const looks = 3
 
 // step looks once, and does what is needed.
@@ -404,9 +405,9 @@ func (v *Supervisor) step(ctx context.Context, events []hop.Event) {
 	seen := &hop.Seen{Events: events}
 	v.observeGuard(ctx, seen)
 	for range looks {
-		closed := v.gate.begin()
+		began := v.gate.begin()
 		v.observe(ctx, settings.Hops, seen)
-		if v.gate.see(seen, closed, v.judged) {
+		if v.gate.see(seen, began, v.judged) {
 			break
 		}
 		v.look()

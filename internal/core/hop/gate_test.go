@@ -40,8 +40,11 @@ func newGateWorld(t *testing.T, h hop.Hop) *gateWorld {
 
 // look has the gate see what there is, while nothing is told.
 func (w *gateWorld) look() {
-	closed := w.gate.Closed()
-	if w.gate.See(&w.seen) && !w.gate.Open(closed) {
+	began := w.gate.Told()
+	if w.gate.See(&w.seen, began) {
+		w.gate.Open()
+	}
+	if w.gate.Overtaken(began) {
 		w.t.Error("nothing was told, and it has to be looked at again")
 	}
 }
@@ -88,22 +91,26 @@ func TestGateClosesAtOnce(t *testing.T) {
 		"a policy without ESP": {func(w *gateWorld) {
 			w.tell(hop.PolicySet, ofPolicy(hop.XfrmPolicy{Out: true, Source: w.seen.Kernel.Policies[0].Source, Dest: w.seen.Kernel.Policies[0].Dest}))
 		}, "in clear"},
-		"the kernel unreadable": {func(w *gateWorld) { w.gate.See(&hop.Seen{KernelError: "no such thing"}) }, "no such thing"},
+		"the kernel unreadable": {func(w *gateWorld) { w.gate.See(&hop.Seen{KernelError: "no such thing"}, w.gate.Told()) }, "no such thing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newGateWorld(t, ikeHop(trust.Server))
 			c.tell(w)
 			w.want("told", c.why)
-			closed := w.gate.Closed()
-			if !w.gate.See(&w.seen) {
+			began := w.gate.Told()
+			if !w.gate.See(&w.seen, began) {
 				t.Fatal("all is there, and nothing would be opened")
 			}
 			w.want("seen", c.why)
 			c.tell(w)
-			if w.gate.Open(closed) {
-				t.Error("opened, although something was told since it was looked at")
-			}
+			w.gate.Open()
 			w.want("told again", c.why)
+			if told := w.gate.Told() != began; told != w.gate.Overtaken(began) {
+				t.Errorf("told %v, overtaken %v", told, !told)
+			}
+			if w.gate.Overtaken(began) && w.gate.See(&w.seen, began) {
+				t.Error("a look would open it that began before something was told")
+			}
 			w.look()
 			w.want("looked at again", "")
 		})
@@ -127,6 +134,23 @@ func TestGateStaysOpen(t *testing.T) {
 	}
 	if w.gate.May(there, there) {
 		t.Error("another local address may, which no SA is for")
+	}
+}
+
+// A look at a hop counts whatever the kernel tells of other hosts meanwhile.
+func TestGateOvertakenByItsOwnEventsAlone(t *testing.T) {
+	w := newGateWorld(t, ikeHop(trust.Server))
+	w.tell(hop.EventsLost)
+	began := w.gate.Told()
+	other := w.seen.Kernel.States[0]
+	other.Source = here
+	w.tell(hop.StateAdded, ofState(other))
+	w.tell(hop.StateGone, ofState(other))
+	policy := w.seen.Kernel.Policies[0]
+	policy.Dest = policy.Source
+	w.tell(hop.PolicyGone, ofPolicy(policy))
+	if w.gate.Overtaken(began) || !w.gate.See(&w.seen, began) {
+		t.Error("a look does not count, although nothing was told of the hop")
 	}
 }
 

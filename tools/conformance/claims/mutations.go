@@ -121,7 +121,11 @@ var mutations = []Mutation{
 	},
 	{
 		"", "what the kernel told and was not heard does not close the gate", dir + "hop/gate.go",
-		"			g.close(h, lostEvent)\n", "", hops, "TestGateClosesAtOnce",
+		"		h.close(lostEvent)\n", "", hops, "TestGateClosesAtOnce",
+	},
+	{
+		"", "a look opens a hop although the kernel told something meanwhile", dir + "hop/gate.go",
+		"h.ripe = !h.open && h.told <= began", "h.ripe = !h.open", hops, "TestGateClosesAtOnce",
 	},
 	{
 		"", "of equal addresses the newest is the link-address", dir + "links/address.go",
