@@ -1,7 +1,6 @@
-// Package bindings answers operators who ask for what clients hold, or have it end: of
-// every role of a process that knows of bindings, and of the history that all roles share.
-// A role has a Book, which asks its core in the engine's loop. House puts the books
-// together.
+// Package bindings answers operators who ask what clients hold, or have it end: for every role of
+// a process that has bindings, and from the history, which all roles share. A role has a Book,
+// which asks its core in the engine's loop. House puts the books together.
 package bindings
 
 import (
@@ -50,14 +49,14 @@ type Scanner interface {
 	Scan(from, to []byte, fn func(k, v []byte) bool) error
 }
 
-// House is what clients hold by the word of all roles.
+// House is what clients hold, as all roles know it.
 type House struct {
 	log     *slog.Logger
 	privacy *privacy.Rules
 	store   Scanner
 	feed    *control.Feed
 	books   []AnyBook
-	leases  []AnyBook // of these: whose bindings are leases
+	leases  []AnyBook // those of the books whose bindings are leases
 
 	mu      sync.Mutex // guards tracing
 	tracing bool
@@ -68,7 +67,7 @@ func NewHouse(log *slog.Logger, rules *privacy.Rules, store Scanner, feed *contr
 	return &House{log: log, privacy: rules, store: store, feed: feed}
 }
 
-// Add takes in the book of a role. It is called before the first question comes.
+// Add takes in the book of a role. All books are added before the first question.
 func (h *House) Add(one AnyBook) { h.books = append(h.books, one) }
 
 // AddLeases is Add for a role whose bindings are leases.
@@ -103,8 +102,7 @@ func matches(f *api.Filter, one *binding.Binding) bool {
 	return f.Matches(api.Identifier(one.Client.Identifier()), one.Prefix, one.Link)
 }
 
-// List are the live bindings of a role that a filter selects, in the order of their
-// prefixes.
+// List returns the live bindings of a role that a filter selects, in the order of their prefixes.
 func List(ctx context.Context, of AnyBook, f api.Filter) ([]api.Delegation, error) {
 	all, at, err := of.Live(ctx)
 	var found []api.Delegation
@@ -119,12 +117,13 @@ func List(ctx context.Context, of AnyBook, f api.Filter) ([]api.Delegation, erro
 	return found, err
 }
 
-// Sort brings bindings into the order of their prefixes.
+// Sort sorts bindings by their prefixes.
 func Sort(all []api.Delegation) {
 	slices.SortFunc(all, func(a, b api.Delegation) int { return a.Prefix.Compare(b.Prefix) })
 }
 
-// History is the newest of what matches: what is held now, and what was held.
+// History returns the newest entries that match: bindings that are held now, and bindings that
+// have ended.
 func (h *House) History(ctx context.Context, f api.HistoryFilter) ([]api.HistoryEntry, error) {
 	if f.To.IsZero() {
 		f.To = time.Now()
@@ -148,7 +147,7 @@ func (h *House) History(ctx context.Context, f api.HistoryFilter) ([]api.History
 	if from.IsZero() {
 		from = time.Unix(0, 0)
 	}
-	// What ended after To may have been held before it.
+	// A binding that ended after To may have been held before it.
 	lo, hi := ledger.HistoryRange(from, time.Now().Add(time.Hour))
 	masked := h.maskedFilter(f.Filter)
 	err := h.store.Scan(lo, hi, func(k, v []byte) bool {
@@ -159,23 +158,23 @@ func (h *House) History(ctx context.Context, f api.HistoryFilter) ([]api.History
 		return ctx.Err() == nil
 	})
 	if err == nil {
-		err = ctx.Err() // a part of it would look like the whole
+		err = ctx.Err() // a part of it would look like all of it
 	}
 	return found.take(), err
 }
 
-// maskedFilter selects what a filter does among records that are masked: who asks for one
-// client, or for one prefix, knows him.
+// maskedFilter selects among masked records what a filter selects: an operator who asks for one
+// client, or for one prefix, knows its identifier.
 func (h *House) maskedFilter(f api.Filter) api.Filter {
 	m := h.privacy.History()
-	if m.How() == config.IdentifiersNone { // there is nothing to be found
+	if m.How() == config.IdentifiersNone { // nothing can be found
 		return f
 	}
 	f.Client, f.Prefix = api.Identifier(m.DUID(string(f.Client))), m.Prefix(f.Prefix)
 	return f
 }
 
-// selections are a request in the cores' terms, one for each client that it may name.
+// selections are a request in the cores' form, one for each client that the request may name.
 func selections(r *api.ClearRequest, of AnyBook) []delegation.Selection {
 	s := delegation.Selection{Prefix: r.Prefix, Link: r.Link, All: r.All}
 	if r.Client == "" {
@@ -188,7 +187,7 @@ func selections(r *api.ClearRequest, of AnyBook) []delegation.Selection {
 	return all
 }
 
-// Clear ends what a request names in every role. What is to be blocked as well ends only in
+// Clear ends in every role what a request names. If it is to be blocked too, it ends only in
 // roles that have blocks.
 func (h *House) Clear(ctx context.Context, r api.ClearRequest, who string) (result api.ClearResult, err error) {
 	if r.Block && r.All {
@@ -211,8 +210,8 @@ func (h *House) Clear(ctx context.Context, r api.ClearRequest, who string) (resu
 	return result, err
 }
 
-// mayBlock is an error where an identifier names a client that is known by its addresses
-// alone: a block of it would hold no longer than until a server's message tells its DUID.
+// mayBlock returns an error if an identifier names a client that is known only by its addresses:
+// a block of it would not hold any more when a server's message tells its DUID.
 func (h *House) mayBlock(ctx context.Context, id api.Identifier) error {
 	for _, book := range h.books {
 		all, _, err := book.Live(ctx)
@@ -247,8 +246,8 @@ func clearIn(ctx context.Context, of AnyBook, r *api.ClearRequest, result *api.C
 	return nil
 }
 
-// Trace turns tracing on while anybody reads it. One selection is traced at a time:
-// tracing costs every packet a look.
+// Trace turns tracing on while anybody reads it. Only one selection is traced at a time, because
+// tracing costs something for every packet.
 func (h *House) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event, error) {
 	h.mu.Lock()
 	if h.tracing {
@@ -281,7 +280,7 @@ func (h *House) Trace(ctx context.Context, f api.TraceFilter) (<-chan api.Event,
 // endTrace bounds how long the end of a trace may wait for the cores.
 const endTrace = 5 * time.Second
 
-// trace has every role trace what is selected; nil: nothing.
+// trace has every role trace what is selected; nil: nothing is traced.
 func (h *House) trace(ctx context.Context, t *effect.Trace) error {
 	var errs []error
 	for _, book := range h.books {

@@ -16,8 +16,8 @@ import (
 // Core is a core that has bindings. Its methods belong to the engine's loop.
 type Core interface {
 	engine.Core
-	// Clear ends what is selected, a bounded number of bindings, and returns how many. It
-	// is called until that is none.
+	// Clear ends a bounded number of the selected bindings, and returns how many. The caller
+	// repeats it until the result is 0.
 	Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int
 	SetTrace(t *effect.Trace)
 }
@@ -33,21 +33,21 @@ type Book[C Core] struct {
 // Options are what a Book is made of.
 type Options[C Core] struct {
 	Engine *engine.Engine[C]
-	// Level is the log's: at debug it has every step of every message.
+	// Level is that of the log: at debug every step of every message is logged.
 	Level *slog.LevelVar
 	// Live yields what clients hold now.
 	Live func(core C, yield func(Living))
-	// Clients are who an identifier may name.
+	// Clients are the clients that an identifier may name.
 	Clients func(api.Identifier) []binding.Client
-	// Block has something not learned again; nil: the role has no blocks.
+	// Block has a grant not learned again; nil: the role has no blocks.
 	Block func(core C, b delegation.Block, eff *effect.Effects)
 }
 
-// NewBook is the book of a role, whose engine need not have a core yet.
+// NewBook makes the book of a role. Its engine need not have a core yet.
 func NewBook[C Core](o Options[C]) *Book[C] { return &Book[C]{role: o} }
 
-// Live copies the live bindings out of the loop, which does nothing else for a caller: what
-// is chosen of them, and how it is shown, is worked out elsewhere.
+// Live copies the live bindings in the loop. The loop does no more for it: selecting and showing
+// them is done elsewhere.
 func (k *Book[C]) Live(ctx context.Context) (all []Living, at instant.Now, err error) {
 	err = k.role.Engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
 		at = now
@@ -82,12 +82,12 @@ func (k *Book[C]) clear(ctx context.Context, s delegation.Selection, block func(
 		n := 0
 		err := k.role.Engine.Call(ctx, func(now instant.Now, eff *effect.Effects) {
 			n = k.role.Engine.Core.Clear(now, s, eff)
-			if block != nil { // in the same turn: nothing is learned in between
+			if block != nil { // in the same turn, so that nothing is learned in between
 				block(k.role.Engine.Core, delegation.Block{Prefix: s.Prefix, Client: s.Client, Link: s.Link}, eff)
 			}
 		})
 		cleared += n
-		// There may be very many: they are carried out before the next ones end.
+		// There may be very many: these are carried out before the next ones end.
 		if err == nil && n > 0 {
 			err = k.role.Engine.Installed(ctx, func() {})
 		}
@@ -105,7 +105,7 @@ func (k *Book[C]) Trace(ctx context.Context, t *effect.Trace) error {
 	return k.Retrace(ctx)
 }
 
-// Retrace has the core trace what is wanted now: the log may have another level.
+// Retrace has the core trace what is wanted now, because the log may have another level.
 func (k *Book[C]) Retrace(ctx context.Context) error {
 	return k.role.Engine.Call(ctx, func(instant.Now, *effect.Effects) { k.role.Engine.Core.SetTrace(k.Traced()) })
 }

@@ -1,11 +1,10 @@
-// Package hook runs the operator's program for events of delegations. It is no
-// scripting interface: the program gets the facts in its environment, no shell
-// comes between, and what it returns changes nothing.
+// Package hook runs the operator's program for events of delegations. It is not a scripting
+// interface: the program gets the facts in its environment, there is no shell, and its result
+// changes nothing.
 //
-// Programs run one after another, in the order of the events, so that what is
-// told of one prefix is told in order. Events wait in a bounded queue; what does
-// not fit is dropped and counted. Offer never blocks. All methods may be used
-// from any goroutine.
+// Programs run one after another, in the order of the events, so that the program learns the
+// events of one prefix in their order. Events wait in a bounded queue; an event that does not fit
+// is dropped and counted. Offer never blocks. Any goroutine may call the methods.
 package hook
 
 import (
@@ -28,17 +27,17 @@ type Runner struct {
 	// grace is the time that a program has left when fairlead stops. drain is the time for
 	// which a child of the program may keep the pipe open after the program has ended.
 	grace, drain time.Duration
-	// after is time.AfterFunc: tests say themselves when time is up.
+	// after is time.AfterFunc; tests decide when the time is over.
 	after func(time.Duration, func()) *time.Timer
 
 	mu       sync.Mutex // guards all following fields
 	cfg      config.Hook
 	queue    []call
 	counters api.HookCounters
-	dropping bool // since the last event that found room
+	dropping bool // since an event was dropped, none has found room
 }
 
-// call is one run to come.
+// call is one run that waits.
 type call struct {
 	program     string
 	environment []string
@@ -46,19 +45,19 @@ type call struct {
 	prefix      string
 }
 
-// New is a Runner that runs nothing before Run.
+// New makes a Runner, which runs nothing before Run.
 func New(c config.Hook, log *slog.Logger) *Runner {
 	return &Runner{log: log, cfg: c, wake: make(chan struct{}, 1), grace: 3 * time.Second, drain: time.Second, after: time.AfterFunc}
 }
 
-// Reconfigure holds for events from now on; what waits is run as it was to be.
+// Reconfigure holds for later events. Runs that wait are not changed.
 func (r *Runner) Reconfigure(c config.Hook) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cfg = c
 }
 
-// Stats are the counts now.
+// Stats are the present counts.
 func (r *Runner) Stats() api.HookCounters {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +77,7 @@ func (r *Runner) wants(k binding.EventKind) bool {
 	return r.cfg.Program != "" && slices.Contains(r.cfg.Events, k)
 }
 
-// Offer lines the program up for an event, if it is configured for such.
+// Offer queues a run for an event, if the program is configured for such events.
 func (r *Runner) Offer(e binding.Event, now instant.Now) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,8 +105,8 @@ func (r *Runner) Offer(e binding.Event, now instant.Now) {
 	}
 }
 
-// Run runs programs until ctx ends. One that runs then has a few seconds to
-// finish; events that wait are dropped.
+// Run runs programs until ctx ends. A program that is running then has a few seconds to finish;
+// events that wait are dropped.
 func (r *Runner) Run(ctx context.Context) error {
 	for {
 		select {

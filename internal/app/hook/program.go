@@ -14,8 +14,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// environment is all that the program gets to know. Nothing of our own
-// environment is in it.
+// environment is everything that the program is told. Nothing of our own environment is in it.
 func environment(e *binding.Event, now instant.Now) []string {
 	d := e.Subject()
 	env := []string{
@@ -50,7 +49,7 @@ func environment(e *binding.Event, now instant.Now) []string {
 	return env
 }
 
-// seconds is what is left of a lifetime, or "infinite".
+// seconds is a remaining lifetime in seconds, or "infinite".
 func seconds(left time.Duration) string {
 	if left == binding.Infinite {
 		return "infinite"
@@ -58,10 +57,10 @@ func seconds(left time.Duration) string {
 	return strconv.FormatInt(max(0, int64(left/time.Second)), 10)
 }
 
-// maxOutput is how much of what the program writes reaches the log.
+// maxOutput bounds how much of the program's output is logged, in octets.
 const maxOutput = 2048
 
-// run runs the program once and waits for it.
+// run runs the program once, and waits for it.
 func (r *Runner) run(ctx context.Context, c call) {
 	r.mu.Lock()
 	timeout := r.cfg.Timeout
@@ -77,7 +76,7 @@ func (r *Runner) run(ctx context.Context, c call) {
 	r.log.Warn("hook: program", "program", c.program, "event", c.event, "prefix", c.prefix, "error", err, "output", output)
 }
 
-// Why a program was killed, with all that it started.
+// Why a program was killed, with everything that it has started.
 var (
 	errTimeout  = errors.New("timed out")
 	errStopping = errors.New("fairlead stops")
@@ -113,7 +112,7 @@ func (r *Runner) execute(ctx context.Context, c call, timeout time.Duration) (ou
 	return string(out), err
 }
 
-// head keeps the first octets of what is written, and takes the rest.
+// head keeps the first octets that are written, and discards the rest.
 type head []byte
 
 func (h *head) Write(b []byte) (int, error) {

@@ -1,4 +1,4 @@
-// Package kept reads for a core that begins what was kept by the one before.
+// Package kept reads the records of the store for a core that begins.
 package kept
 
 import (
@@ -14,17 +14,16 @@ import (
 	"fairlead/internal/host/store"
 )
 
-// Reader reads records. One that cannot be read is reported and left alone; the others
-// count.
+// Reader reads records. A record that cannot be read is reported and left; the others count.
 type Reader struct {
 	Log  *slog.Logger
-	Scan func(from, to []byte, fn func(k, v []byte) bool) error // host/store's
+	Scan func(from, to []byte, fn func(k, v []byte) bool) error // Scan of package store
 
-	Err error // of Bindings, which yields until then
+	Err error // set by Bindings when it has yielded everything
 }
 
-// Bindings yields what is kept of bindings in a space, one after another: there may be very
-// many.
+// Bindings yields the bindings that are kept in a space, one after another, because there may be
+// very many.
 func (r *Reader) Bindings(in binding.Space) iter.Seq[binding.Record] {
 	return func(yield func(binding.Record) bool) {
 		lo, hi := binding.KeyRange(in)
@@ -40,7 +39,7 @@ func (r *Reader) Bindings(in binding.Space) iter.Seq[binding.Record] {
 	}
 }
 
-// Clock is the last instant that was kept; the zero time if there is none.
+// Clock is the last time that was kept; zero if there is none.
 func (r *Reader) Clock() (last time.Time, err error) {
 	key := ledger.ClockKey()
 	err = r.Scan(key, append(append([]byte(nil), key...), 0), func(_, v []byte) bool {
@@ -55,8 +54,8 @@ func (r *Reader) Odd(key []byte, err error) {
 	r.Log.Error("record not understood: left alone", "key", fmt.Sprintf("%x", key), "error", err)
 }
 
-// Build is a core that build makes from the store. Where a part of the database cannot be
-// read, the store is let mend itself, once.
+// Build makes a core from the store by build. If a part of the database cannot be read, the store
+// is repaired, once.
 func Build[C any](log *slog.Logger, commit func([]store.Op) error, eff *effect.Effects, build func() (C, error)) (C, error) {
 	core, err := build()
 	if errors.Is(err, store.ErrDamaged) {

@@ -21,7 +21,7 @@ import (
 	"fairlead/internal/host/nft"
 )
 
-// compared is what can be compared with the kernel.
+// compared is a part that can be compared with the kernel.
 type compared interface {
 	Kernel() ledger.Kernel // of the core; the loop asks
 	Call(ctx context.Context, f func(instant.Now, *effect.Effects)) error
@@ -29,15 +29,13 @@ type compared interface {
 	Panics() uint64
 }
 
-// comparer compares the kernel with what is wanted: on a slow timer, and soon
-// after anything that may have put them apart, such as another program's change of
-// what is ours, which the kernel tells.
+// comparer compares the kernel with what is wanted: on a slow timer, and soon after an event that
+// may have made them differ, such as a change of another program, which the kernel reports.
 //
-// To list large sets takes the kernel seconds. On the slow timer the filter is not
-// read while nobody else has changed anything in nftables since it last was, and
-// nothing of ours failed: then it is what the core believes. With another program
-// that changes nftables all the time, such as one that bans addresses, it is read
-// each time.
+// The kernel needs seconds to list large sets. On the slow timer, the filter is not read if no
+// other program has changed nftables since the last reading and nothing of ours has failed: then
+// it is as the core believes. Beside a program that changes nftables all the time, such as one
+// that bans addresses, it is read each time.
 type comparer struct {
 	log     *slog.Logger // those who watch are told of its warnings
 	quiet   *slog.Logger // the same for what they are told of otherwise
@@ -46,7 +44,7 @@ type comparer struct {
 	every   func() time.Duration // host.compare; 0: never
 	parts   []compared
 	version func() (nft.Version, error)
-	mend    func() (bool, error) // the filter's rules; true: they were changed by somebody
+	mend    func() (bool, error) // of the filter's rules; true: another program had changed them
 	actual  func() (*hoststate.Reading, error)
 	routes  func() ([]hoststate.Route, error)
 	listen  func() (notices, error)
@@ -55,13 +53,13 @@ type comparer struct {
 	late    chan struct{}
 	own     *rate.Limiter // comparisons soon after something happened to us
 	quick   *rate.Limiter // comparisons that mend what another program has changed
-	rules   *rate.Limiter // times that the filter's rules are mended
+	rules   *rate.Limiter // limits how often the filter's rules are mended
 
-	seen   nft.Version // of the filter when it was last read and mended
+	seen   nft.Version // of the filter, when it was last read and mended
 	panics uint64      // of the core until then
 	spared int         // comparisons since then
 
-	goesOn bool // where the start has left off: what it finds in the filter is what was restored
+	goesOn bool // the first comparison: what it finds in the filter is what was restored
 
 	mu       sync.Mutex // guards all following fields
 	last     time.Time
@@ -69,26 +67,26 @@ type comparer struct {
 	findings map[string]uint64 // by kind
 }
 
-// calmTime lets a burst of changes end before the kernel is read. What the
-// kernel does not let us mend, such as a route of somebody else in the way of
-// ours, is tried again after twice the time, up to maxPause.
+// calmTime lets a burst of changes end before the kernel is read. What the kernel refuses to
+// mend, such as a route of ours in whose place there is a route of another program, is tried
+// again after twice the time, up to maxPause.
 const (
 	calmTime = 200 * time.Millisecond
 	maxPause = time.Minute
 )
 
-// Another program may undo what is mended, as often as it is mended. So many times it is
-// mended at once; from then on there is one time every quickEvery. What we do ourselves,
-// such as a reload, has as many comparisons of its own and is not taken for another program.
+// Another program may undo what is mended, again and again. This many times it is mended at once,
+// and after that once in every quickEvery. Our own changes, such as a reload, have comparisons of
+// their own, which do not count as those.
 const (
 	quickAtOnce = 10
 	quickEvery  = 30 * time.Second
 )
 
-// maxSpared is how many comparisons in a row may go by the filter's Version alone.
+// maxSpared bounds the comparisons in a row that rely on the filter's Version alone.
 const maxSpared = 63
 
-// noFindings counts nothing of each kind: figures are there before the first event.
+// noFindings has a 0 for each kind, so that the figures are there before the first event.
 func noFindings() map[string]uint64 {
 	counts := make(map[string]uint64)
 	for _, k := range []hoststate.FindingKind{hoststate.Missing, hoststate.Changed, hoststate.LeftOver} {
@@ -113,10 +111,10 @@ func newQuick() *rate.Limiter { return rate.NewLimiter(rate.Every(quickEvery), q
 // soon asks for a comparison; it never waits.
 func (a *comparer) soon() { ask(a.due) }
 
-// othersChanged asks for a comparison because another program has changed what is ours.
+// othersChanged asks for a comparison, because another program has changed what is ours.
 func (a *comparer) othersChanged() { ask(a.changed) }
 
-// inAWhile asks for a comparison after something could not be installed.
+// inAWhile asks for a comparison after some time, because something could not be installed.
 func (a *comparer) inAWhile() { ask(a.late) }
 
 func ask(c chan struct{}) {
@@ -128,7 +126,7 @@ func ask(c chan struct{}) {
 
 func (a *comparer) run(ctx context.Context) error {
 	pause := calmTime
-	var later, soon, theirs <-chan time.Time // when to compare, for each that asked
+	var later, soon, theirs <-chan time.Time // when to compare, for each reason
 	var notBefore, theirsNotBefore time.Time
 	first := time.After(calmTime) // goes on where the start has left off
 	wait := func(until time.Time) <-chan time.Time { return time.After(max(calmTime, time.Until(until))) }
@@ -166,7 +164,7 @@ func (a *comparer) run(ctx context.Context) error {
 			continue
 		}
 		byOthers := theirs != nil
-		whole = whole || later != nil || soon != nil || theirs != nil // this comparison takes their place
+		whole = whole || later != nil || soon != nil || theirs != nil // this comparison serves all reasons
 		later, soon, theirs = nil, nil, nil
 		found, err := a.once(ctx, whole)
 		if err != nil && ctx.Err() == nil {
@@ -182,8 +180,8 @@ func (a *comparer) run(ctx context.Context) error {
 	}
 }
 
-// spend takes one of the times that what another program changed is mended at once, and
-// is how long to wait until the next.
+// spend takes one of the times at which another program's change is mended at once, and returns
+// how long to wait for the next.
 func (a *comparer) spend(times *rate.Limiter) time.Duration {
 	delay := times.Reserve().Delay()
 	if delay > 0 {
@@ -194,7 +192,7 @@ func (a *comparer) spend(times *rate.Limiter) time.Duration {
 	return delay
 }
 
-// trouble is what an operator should know of other programs, in words.
+// trouble tells an operator of other programs that change what is ours.
 func (a *comparer) trouble() string {
 	if a.quick.Tokens() < 1 || a.rules.Tokens() < 1 {
 		return "kernel: another program keeps changing routes or the filter of ours; the log names them"
@@ -202,14 +200,14 @@ func (a *comparer) trouble() string {
 	return ""
 }
 
-// tries is how often a comparison starts anew because too much has changed meanwhile
-// to tell what was on its way.
+// tries is how often a comparison begins again, because too much changed meanwhile to tell what
+// was under way.
 const tries = 5
 
 var errChanging = errors.New("too much changes meanwhile")
 
-// once compares once. Whole says that something may have come apart of which
-// the filter's Version does not tell.
+// once compares once. whole says that there may be differences of which the filter's Version does
+// not tell.
 func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 	if whole {
 		a.seen = nft.Version{}
@@ -227,7 +225,7 @@ func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 		if version == a.seen && panics == a.panics && a.spared < maxSpared {
 			read = a.readRoutes
 		} else {
-			a.seen = nft.Version{} // until all is compared
+			a.seen = nft.Version{} // until everything has been compared
 		}
 		reading, err := read()
 		if err != nil {
@@ -246,7 +244,7 @@ func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 	return 0, errChanging
 }
 
-// readAll reads everything of ours back. The filter's rules are mended at once.
+// readAll reads back everything of ours. The filter's rules are mended at once.
 func (a *comparer) readAll() (*hoststate.Reading, error) {
 	a.spared = 0
 	if _, err := a.mendRules(); err != nil {
@@ -257,7 +255,7 @@ func (a *comparer) readAll() (*hoststate.Reading, error) {
 
 func (a *comparer) mendRules() (mended bool, err error) {
 	if mended, err = a.mend(); err == nil && mended {
-		a.log.Warn("filter rules were changed by somebody else: mended") // how often it happens is bounded: see quickEvery
+		a.log.Warn("filter rules were changed by somebody else: mended") // quickEvery bounds how often this happens
 	}
 	return mended, err
 }
@@ -269,9 +267,9 @@ type notices interface {
 	Close() error
 }
 
-// watch mends the filter when somebody else changes it: its rules at once, since
-// without them nothing is filtered, and its elements by a comparison. A program that changes
-// them again and again has them mended less often.
+// watch mends the filter when another program changes it: its rules at once, because without them
+// nothing is filtered, and its elements by a comparison. If a program changes them again and
+// again, they are mended less often.
 func (a *comparer) watch(ctx context.Context) error {
 	heard, err := a.listen()
 	if err != nil {
@@ -279,7 +277,7 @@ func (a *comparer) watch(ctx context.Context) error {
 	}
 	defer heard.Close()
 	for heard.Wait(ctx) == nil {
-		pause := calmTime // a burst of changes is one
+		pause := calmTime // many changes in a burst count as one
 		if heard.Read() && a.every() > 0 {
 			mended, err := a.mendRules()
 			if err != nil {
@@ -298,7 +296,7 @@ func (a *comparer) watch(ctx context.Context) error {
 	return nil
 }
 
-// readRoutes reads back what the filter's Version does not speak for.
+// readRoutes reads back what the filter's Version tells nothing about.
 func (a *comparer) readRoutes() (*hoststate.Reading, error) {
 	a.spared++
 	routes, err := a.routes()
@@ -308,8 +306,8 @@ func (a *comparer) readRoutes() (*hoststate.Reading, error) {
 // under is a comparison of each part, in their order.
 type under []*hoststate.Comparison
 
-// compare goes through the comparisons piece by piece: between two pieces the loop of a part
-// does whatever else there is to do.
+// compare goes through the comparisons in pieces: between two pieces the loop of a part does its
+// other work.
 func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (found []hoststate.Finding, calm bool, err error) {
 	for i, part := range a.parts {
 		for done := false; !done; {
@@ -329,9 +327,9 @@ func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (
 	return found, true, nil
 }
 
-// begin begins a comparison of each part, and waits until everything that was decided before
-// is installed. After a panic a core may believe what it never asked for: panics are those of
-// all cores.
+// begin begins a comparison of each part. It waits until everything that was decided before is
+// installed. After a panic a core may believe what it never asked for; panics counts those of all
+// cores.
 func (a *comparer) begin(ctx context.Context) (u under, panics uint64, err error) {
 	for _, part := range a.parts {
 		if err := part.Installed(ctx, func() { u, panics = append(u, part.Kernel().Compare()), panics+part.Panics() }); err != nil {
@@ -373,7 +371,7 @@ func (a *comparer) report(found []hoststate.Finding) {
 	}
 }
 
-// count fills in what the comparisons have found.
+// count fills in the results of the comparisons.
 func (a *comparer) count(c *api.Counters) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package kernel keeps the kernel as the roles of the process want it: it brings the kernel
-// to what was kept before the first socket opens, and compares the two for as long as the
-// process runs. Each family is the part of one role. What an earlier process has left of a
-// family that no role speaks now goes.
+// Package kernel keeps the kernel as the roles of the process want it. Before the first socket
+// opens, it brings the kernel to what was kept; as long as the process runs, it compares the two.
+// Each family is the part of one role. If no role serves a family, what an earlier process has
+// left of that family is removed.
 package kernel
 
 import (
@@ -28,13 +28,13 @@ import (
 	"fairlead/internal/host/store"
 )
 
-// Part is what one role wants of the kernel: an engine, with the core that it drives.
+// Part is the part of one role: an engine, with the core that it drives.
 type Part interface {
 	compared
 	CarryOutNow(now func() instant.Now, eff *effect.Effects)
 }
 
-// Core is a core that wants something of the kernel.
+// Core is a core that wants something from the kernel.
 type Core interface {
 	engine.Core
 	Kernel() ledger.Kernel
@@ -60,14 +60,14 @@ type Options struct {
 	Filter *nft.Table
 }
 
-// Kernel is what all roles want of the kernel. The loops of engines call Soon, Later and
+// Kernel is what all roles want from the kernel. The loops of engines call Soon, Later and
 // OthersChanged, which never wait.
 type Kernel struct {
 	o        Options
 	comparer *comparer
 	parts    map[config.Family]compared
 
-	// What was found before any role had begun.
+	// The state before any role had begun.
 	nothing     bool        // the kernel had nothing of ours, as after a reboot
 	version     nft.Version // of the filter, if it had nothing
 	unexplained string
@@ -94,8 +94,8 @@ func Open(o Options) (*Kernel, error) {
 // Hosts are where Changes are installed.
 func (k *Kernel) Hosts() []engine.Installer { return []engine.Installer{k.o.Routes, k.o.Filter} }
 
-// Restore makes a part that of a family, and brings the kernel to what was restored of it,
-// before the part's engine runs.
+// Restore makes a part that of a family, and brings the kernel to what was restored of it, before
+// the part's engine runs.
 func (k *Kernel) Restore(of config.Family, p Part) error {
 	k.parts[of] = p
 	if k.nothing && k.unexplained == "" {
@@ -105,9 +105,9 @@ func (k *Kernel) Restore(of config.Family, p Part) error {
 	return k.bringTo(p)
 }
 
-// installDelegated installs everything that was restored. There is nothing that it would
-// have to be compared with, and nothing in the filter but what is installed here, as the
-// first comparison learns from the filter's Version.
+// installDelegated installs everything that was restored. The kernel has nothing to compare it
+// with. The first comparison knows from the filter's Version that the filter has only what was
+// installed here.
 func (k *Kernel) installDelegated(p Part) {
 	var eff effect.Effects
 	n := p.Kernel().InstallDelegated(&eff, func() { p.CarryOutNow(service.Now, &eff) })
@@ -115,12 +115,12 @@ func (k *Kernel) installDelegated(p Part) {
 	k.comparer.seen = k.version
 }
 
-// bringTo compares what was restored with what the kernel has, and mends the
-// differences. Where the filter table is this store's, its elements are left
-// to the first comparison, which is done while packets pass: to read them takes seconds.
-// Not so where delegations on point-to-point interfaces wait for their proof, as what the
-// filter lets through there may be another client's by now; nor where the table is not
-// this store's, as the elements then tell what nobody explains.
+// bringTo compares what was restored with what the kernel has, and mends the differences. If the
+// filter table belongs to this store, its elements are left to the first comparison, during which
+// packets pass, because reading them takes seconds. There are two exceptions: delegations on
+// point-to-point interfaces wait for their proof, and so the filter may let another client's
+// packets pass; or the table does not belong to this store, and so its elements have to be
+// explained.
 func (k *Kernel) bringTo(p Part) error {
 	read := k.o.actual
 	if bare, _ := k.o.Filter.Bare(); !bare && k.unexplained == "" && p.Kernel().Counts().Unproved == 0 {
@@ -154,7 +154,7 @@ func (k *Kernel) bringTo(p Part) error {
 	return nil
 }
 
-// actual reads back what the kernel has of ours.
+// actual reads back what of ours the kernel has.
 func (o *Options) actual() (*hoststate.Reading, error) {
 	r := hoststate.NewReading()
 	routes, err := o.Routes.Routes()
@@ -167,7 +167,7 @@ func (o *Options) actual() (*hoststate.Reading, error) {
 	return r, o.Filter.Elements(r.AddElement)
 }
 
-// actualRoutes reads back what the kernel has of our routes.
+// actualRoutes reads back our routes.
 func (o *Options) actualRoutes() (*hoststate.Reading, error) {
 	routes, err := o.Routes.Routes()
 	return hoststate.OfRoutes(routes), err
@@ -187,23 +187,23 @@ func (k *Kernel) Tasks() map[string]process.Task {
 // Soon has the kernel compared with what is wanted: something of ours has happened.
 func (k *Kernel) Soon() { k.comparer.soon() }
 
-// Later does so in a while: something could not be installed.
+// Later has the kernel compared after some time: something could not be installed.
 func (k *Kernel) Later() { k.comparer.inAWhile() }
 
-// OthersChanged does so because another program has changed what is ours.
+// OthersChanged has the kernel compared, because another program has changed what is ours.
 func (k *Kernel) OthersChanged() { k.comparer.othersChanged() }
 
 // Count fills in the figures of the filter and of comparisons.
 func (k *Kernel) Count(c *api.Counters) {
 	k.comparer.count(c)
-	var err error // somebody may have flushed the ruleset: that is news, not the end of it
+	var err error // another program may have flushed the rule set: Trouble reports that
 	c.FilterDrops, err = k.o.Filter.Dropped()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.filterErr = err
 }
 
-// Trouble is what an operator should see to, in words.
+// Trouble tells an operator what is wrong.
 func (k *Kernel) Trouble() (words []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -216,8 +216,8 @@ func (k *Kernel) Trouble() (words []string) {
 	return words
 }
 
-// Spoofed is what was dropped for its source, by link. Where the table is not there,
-// because somebody has flushed the ruleset, it is nothing: Trouble tells of that.
+// Spoofed is what was dropped for its source, by link. It is empty where the table is missing
+// because another program has flushed the rule set: Trouble reports that.
 func (k *Kernel) Spoofed() map[string]nft.Spoofed {
 	all, err := k.o.Filter.Spoofed()
 	if err != nil {
@@ -226,7 +226,7 @@ func (k *Kernel) Spoofed() map[string]nft.Spoofed {
 	return all
 }
 
-// SpoofedOn are the links on which packets were dropped for their source lately, by name.
+// SpoofedOn are the links on which packets were lately dropped for their source, by name.
 func (k *Kernel) SpoofedOn() []api.SpoofedOn {
 	found := []api.SpoofedOn{}
 	for _, s := range k.Spoofed() {
@@ -238,8 +238,8 @@ func (k *Kernel) SpoofedOn() []api.SpoofedOn {
 	return found
 }
 
-// nobody stands for a family that no role of this process speaks: nothing is wanted of the
-// kernel there.
+// nobody stands for a family that no role of this process serves: nothing is wanted from the
+// kernel for it.
 type nobody struct {
 	ledger *ledger.Ledger
 	hosts  []engine.Installer

@@ -10,16 +10,16 @@ import (
 	"fairlead/internal/host/store"
 )
 
-// The store and the filter table in the kernel carry one random id. Where the ids
-// are the same and the store is whole, what the kernel has and the store does not
-// explain has ended. Where the store is new, another one, or was damaged, that may
-// be the routes of everybody: they stay for a time, as orphans (core/hoststate).
+// The store and the filter table in the kernel have the same random id. If the ids are equal and
+// the store is whole, then what the kernel has and the store does not explain has ended. If the
+// store is new, is another one, or was damaged, these may be the routes of all clients: they stay
+// for a time, as orphans (core/hoststate).
 var (
-	idKey      = []byte("m/id")      // the id, and what had been set aside of the store by then
-	orphansKey = []byte("m/orphans") // until when what is not explained stays, in one boot
+	idKey      = []byte("m/id")      // the id, and how much of the store had been set aside by then
+	orphansKey = []byte("m/orphans") // until when orphans stay, in one boot
 )
 
-// origin is what a store says of itself.
+// origin is what a store tells of itself.
 type origin struct {
 	id                 string // 16 octets; empty: it has none yet
 	records, databases uint64 // set aside when it was last asked
@@ -54,14 +54,14 @@ func (o *origin) kept() []store.Op {
 	return []store.Op{{Key: idKey, Value: id}, orphans}
 }
 
-// unexplained says why what the kernel has and the store does not explain stays;
-// empty: it goes. found says whether there was a filter table, tableID is its store id.
+// unexplained says why things in the kernel stay that the store does not explain; empty: they are
+// removed. found says whether there was a filter table; tableID is its store id.
 func (o *origin) unexplained(stats store.Stats, boot string, found bool, tableID string, now instant.Now) string {
 	damaged := stats.RecordsSetAside > o.records || uint64(len(stats.DatabasesSetAside)) > o.databases || stats.CommitsLost > 0
 	switch {
 	case !found: // after a reboot, or a flush
 		return ""
-	case o.id == "" && tableID == "" && o.used && !damaged: // of a version that had no ids
+	case o.id == "" && tableID == "" && o.used && !damaged: // written by a version that had no ids
 		return ""
 	case o.id == "" && !o.used:
 		return "the store is new"
@@ -75,8 +75,8 @@ func (o *origin) unexplained(stats store.Stats, boot string, found bool, tableID
 	return ""
 }
 
-// match compares the ids of the store and of the filter table, and gives them one. It finds
-// out whether there is a reason to keep what the store does not explain, and until when.
+// match compares the ids of the store and of the filter table, and makes them equal. It finds out
+// whether there is a reason to keep what the store does not explain, and until when.
 func (k *Kernel) match(now instant.Now) error {
 	o, err := readOrigin(k.o.Store)
 	if err != nil {
@@ -108,11 +108,11 @@ func (k *Kernel) match(now instant.Now) error {
 	return k.o.Filter.SetStoreID(hex.EncodeToString([]byte(o.id)))
 }
 
-// Unexplained says why what the kernel has and the store does not explain stays for a time,
-// as orphans, and until when; empty: it goes.
+// Unexplained says why things in the kernel that the store does not explain stay for a time, as
+// orphans, and until when; empty: they are removed.
 func (k *Kernel) Unexplained() (why string, until instant.Instant) { return k.unexplained, k.until }
 
-// Explained forgets that there would be orphans: there are none.
+// Explained notes that there are no orphans.
 func (k *Kernel) Explained() {
 	if err := k.o.Store.Commit([]store.Op{{Key: orphansKey}}); err != nil {
 		k.o.Told.Warn("store: not kept that there are no orphans", "error", err)

@@ -17,17 +17,16 @@ import (
 )
 
 const (
-	// leastRSA is the least length of RSA keys in bits: RFC 8247 section 3.1.1 has
-	// SHOULD NOT for shorter ones, and we know of no peer that needs them.
+	// leastRSA is the smallest length of RSA keys, in bits. RFC 8247 section 3.1.1 says SHOULD
+	// NOT for shorter ones, and we know of no peer that needs them.
 	leastRSA = 2048
 	// mostAuthorities bounds the certificates in one file of authorities.
 	mostAuthorities = 64
-	// soon is how long before its end a certificate is warned of.
+	// soon is how long before its end there is a warning about a certificate.
 	soon = 30 * 24 * time.Hour
 )
 
-// Certificate parses a PEM file with one certificate, which is to prove who we
-// are.
+// Certificate parses a PEM file with one certificate, our own.
 func Certificate(text []byte) (*x509.Certificate, error) {
 	all, err := certificates(text)
 	if err != nil {
@@ -46,8 +45,8 @@ func Certificate(text []byte) (*x509.Certificate, error) {
 	return c, nil
 }
 
-// Authorities parses a PEM file with the certificates of those who may have
-// signed a peer's.
+// Authorities parses a PEM file with the certificates of authorities that may have signed a
+// peer's.
 func Authorities(text []byte) ([]*x509.Certificate, error) {
 	all, err := certificates(text)
 	if err != nil {
@@ -88,12 +87,12 @@ func certificates(text []byte) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
-// strong refuses certificates whose key or signature is too weak to believe in.
+// strong refuses certificates whose key or signature is too weak.
 func strong(c *x509.Certificate) error {
 	if err := strongKey(c.PublicKey); err != nil {
 		return err
 	}
-	// The signature of a self-signed certificate is not checked by any peer.
+	// No peer checks the signature of a self-signed certificate.
 	if !bytes.Equal(c.RawIssuer, c.RawSubject) {
 		switch c.SignatureAlgorithm {
 		case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA:
@@ -178,7 +177,8 @@ func Matches(c *x509.Certificate, public crypto.PublicKey) bool {
 	return ok && own.Equal(public)
 }
 
-// Validity is what is to be said of a certificate's time, empty if nothing.
+// Validity tells what is wrong with the time in which a certificate is valid; empty if nothing
+// is.
 func Validity(c *x509.Certificate, now time.Time) string {
 	const day = "2006-01-02 15:04 MST"
 	switch {
@@ -192,7 +192,7 @@ func Validity(c *x509.Certificate, now time.Time) string {
 	return ""
 }
 
-// name is what a certificate is called in texts.
+// name is the name of a certificate in texts.
 func name(c *x509.Certificate) string {
 	if s := c.Subject.String(); s != "" {
 		return s

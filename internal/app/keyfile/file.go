@@ -13,28 +13,28 @@ import (
 // maxFile bounds a file of keys or certificates, in octets.
 const maxFile = 256 << 10
 
-// File is what a file held when it was read.
+// File is the content of a file when it was read.
 type File struct {
 	Text    []byte
-	Changed time.Time // when the content was last changed, if its time is to be believed
-	Edition string    // another one once the file is written to or another takes its place; says nothing of the content
+	Changed time.Time // when the content was last changed, by a time that others can set
+	Edition string    // changes when the file is written or replaced; tells nothing of the content
 }
 
-// Secret reads a file with a key in it. The file must be root's or our own, and
-// nobody else may read or write it.
+// Secret reads a file that has a key. The file must belong to root or to us, and nobody else may
+// read or write it.
 func Secret(path string) (File, error) {
 	return read(path, 0o077, "lets others than its owner in (chmod 600)")
 }
 
-// Public reads a file whose content is no secret, but decides who is believed:
-// it must be root's or our own, and nobody else may write it.
+// Public reads a file that has no secret, but decides who is believed. It must belong to root or
+// to us, and nobody else may write it.
 func Public(path string) (File, error) {
 	return read(path, 0o022, "lets others than its owner write to it (chmod go-w)")
 }
 
 // read reads a regular file of ours that has none of the forbidden permissions.
 func read(path string, forbidden fs.FileMode, why string) (File, error) {
-	// Opening a pipe would otherwise wait for somebody to write.
+	// Otherwise, opening a pipe would wait until somebody writes to it.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return File{}, withoutPath(err)
@@ -65,8 +65,8 @@ func read(path string, forbidden fs.FileMode, why string) (File, error) {
 	return File{Text: text, Changed: info.ModTime(), Edition: edition(info)}, nil
 }
 
-// edition is made of what nobody can set: which file it is, and when the kernel last
-// saw it change. A time of modification is copied along with a file.
+// edition is made of what nobody can set: which file it is, and when the kernel last saw it
+// change. A time of modification does not do, because it can be copied with a file.
 func edition(info fs.FileInfo) string {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -75,7 +75,7 @@ func edition(info fs.FileInfo) string {
 	return fmt.Sprintf("%d %d %d.%09d", s.Dev, s.Ino, s.Ctim.Sec, s.Ctim.Nsec)
 }
 
-// withoutPath is the error without the path, which whoever asked knows.
+// withoutPath is the error without the path, which the caller knows.
 func withoutPath(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {

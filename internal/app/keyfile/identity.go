@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// hostForm is a domain name; userForm adds who is asked for there.
+// hostForm is a domain name; userForm has a user in front of it.
 var (
 	hostForm = regexp.MustCompile(`^[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*$`)
 	userForm = regexp.MustCompile(`^[a-zA-Z0-9_.+-]+$`)
@@ -49,8 +49,8 @@ func Identity(text string) (string, error) {
 	return "", fmt.Errorf("%q is no identity (%s)", text, allowed)
 }
 
-// Proves reports whether a certificate says that its holder has the identity: in
-// its alternative names, or, for a distinguished name, in its subject.
+// Proves reports whether a certificate has the identity in its alternative names, or, for a
+// distinguished name, in its subject.
 func Proves(c *x509.Certificate, identity string) bool {
 	if a, err := netip.ParseAddr(identity); err == nil {
 		return slices.ContainsFunc(c.IPAddresses, func(ip net.IP) bool {

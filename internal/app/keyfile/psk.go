@@ -12,9 +12,8 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// Bounds of a pre-shared key in octets. RFC 7296 section 2.15 wants a key with as
-// much randomness as the strongest key that is negotiated; length is what can be
-// seen of it.
+// Bounds of a pre-shared key, in octets. RFC 7296 section 2.15 asks for a key with as much
+// randomness as the strongest key that is negotiated; only the length can be checked.
 const (
 	leastPSK = 16
 	mostPSK  = 1024
@@ -57,7 +56,7 @@ func oneLine(text []byte) []byte {
 	return text
 }
 
-// plain reports why a key that is written as it is cannot be meant so.
+// plain reports why a key that is written as text is probably a mistake.
 func plain(line []byte) error {
 	switch {
 	case bytes.ContainsAny(line, "\r\n"):
@@ -70,7 +69,7 @@ func plain(line []byte) error {
 	return nil
 }
 
-// unhex decodes hexadecimal; its error has nothing of the text in it.
+// unhex decodes hexadecimal. Its error has no part of the text.
 func unhex(digits []byte) ([]byte, error) {
 	key := make([]byte, hex.DecodedLen(len(digits)))
 	if _, err := hex.Decode(key, digits); err != nil {

@@ -1,7 +1,6 @@
-// Package load plays thousands of DHCP clients and measures what becomes of
-// them: the command "fairlead load". Which client says what is decided by package
-// loadgen, and put on the link by package inject; here is the pace, the phases
-// and the report.
+// Package load is the command "fairlead load": it plays thousands of DHCP clients, and measures
+// how their messages are answered. Package loadgen decides which client sends what, and package
+// inject puts it on the link. This package has the pace, the phases and the report.
 //
-// One goroutine, on a thread of its own, does everything while it measures.
+// While it measures, one goroutine does everything, on a thread of its own.
 package load

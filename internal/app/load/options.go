@@ -23,20 +23,19 @@ type Options struct {
 	Rate    float64 // exchanges a second; 0: a window
 	Window  int     // exchanges under way at a time
 	Timeout time.Duration
-	// Duration and Count end the measurement, whichever comes first; 0 is
-	// without end.
+	// Duration and Count end the measurement, whichever comes first; 0 means no end.
 	Duration time.Duration
 	Count    uint64
 	Prepare  int // clients that get a lease before it begins
 	Seed     uint32
 
-	// Server, if valid, is spoken to directly, as a relay agent would.
+	// Server, if valid, is spoken to as a relay agent does.
 	Server      netip.Addr
 	Local       netip.Addr // of the relay agent, in DHCPv6
 	LinkAddress netip.Addr // in DHCPv4 giaddr, which is the relay agent's own
 	InterfaceID string
 
-	MaxLoss float64 // percent; above, Run returns an error. Negative: no limit
+	MaxLoss float64 // percent; if more is lost, Run returns an error. Negative: no limit
 	JSON    bool
 }
 
@@ -46,7 +45,7 @@ const (
 	maxWindow  = 65_536
 	maxRate    = 1_000_000
 	maxTimeout = time.Minute
-	// fastest is what is taken for the rate of a window: it bounds memory.
+	// fastest is the rate that is assumed for a window: it bounds memory.
 	fastest = 300_000
 )
 
@@ -89,8 +88,7 @@ func (o *Options) Check() error {
 	return errors.Join(wrong...)
 }
 
-// slots is how many messages are to be remembered: as many as can be sent in two
-// timeouts.
+// slots is how many messages are remembered: as many as can be sent in two timeouts.
 func (o *Options) slots() int {
 	rate := o.Rate
 	if rate == 0 {

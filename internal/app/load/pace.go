@@ -25,9 +25,9 @@ func (p *pace) allowed(now time.Duration, underway int) int {
 	return int(due - p.begun)
 }
 
-// intended is when the next exchange is to begin: with a rate, whatever has held
-// up the generator or the network, so that a wait for one answer shows in the
-// latencies of all that should have begun meanwhile.
+// intended is when the next exchange should begin. With a rate, it does not depend on delays of
+// the generator or the network, so that a wait for one answer shows in the latencies of all
+// exchanges that should have begun meanwhile.
 func (p *pace) intended(now time.Duration) time.Duration {
 	if p.rate == 0 {
 		return now
@@ -36,17 +36,17 @@ func (p *pace) intended(now time.Duration) time.Duration {
 }
 
 const (
-	// From these on, the generator looks for answers every so often instead of
-	// being woken for each.
+	// From these on, the generator looks for answers after each nap, instead of being woken by
+	// each.
 	busyRate   = 20_000
 	busyWindow = 16
-	// That costs latency only where it makes exchanges begin late: with a rate.
+	// Naps cost latency only where they delay the beginning of exchanges: with a rate.
 	napInRate   = 50 * time.Microsecond
 	napInWindow = 100 * time.Microsecond
 )
 
-// nap is how long to sleep before looking again, as there is always something to
-// do soon; 0 is to wait for something to do.
+// nap is how long to sleep before looking again, when there is always something to do soon; 0
+// means to wait until there is.
 func (p *pace) nap() time.Duration {
 	switch {
 	case p.rate >= busyRate:

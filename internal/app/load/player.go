@@ -48,10 +48,10 @@ func (p *player) look() {
 	p.wall = t.UnixNano() - int64(p.now)
 }
 
-// most frames handled, and exchanges begun, in one turn.
+// most bounds the frames that are handled, and the exchanges that begin, in one turn.
 const most = 256
 
-// listen begins a turn: what has come is handled.
+// listen begins a turn: it handles what has come.
 func (p *player) listen() (all bool) {
 	p.look()
 	p.unsent = 0
@@ -76,12 +76,12 @@ func (p *player) begin(k loadgen.Kind, intended time.Duration) bool {
 	return ok
 }
 
-// rest ends a turn: it sends, and sleeps until there may be something to do, at
-// most until an instant. It is woken by answers, or looks for them after a nap.
+// rest ends a turn. It sends, and sleeps until there may be something to do, at most until an
+// instant. Answers wake it, or it looks for them after a nap.
 func (p *player) rest(until, nap time.Duration) {
 	p.port.Flush()
 	if p.unsent > 0 {
-		inject.Nap(time.Millisecond) // what is full or down may be better then
+		inject.Nap(time.Millisecond) // a queue that is full, or a link that is down, may have recovered then
 		return
 	}
 	if due, ok := p.engine.Due(); ok {
@@ -97,5 +97,5 @@ func (p *player) rest(until, nap time.Duration) {
 	}
 }
 
-// longestRest is how long a user waits at most for an interruption to be seen.
+// longestRest is the longest time until an interruption by the user is noticed.
 const longestRest = 50 * time.Millisecond

@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/core/loadgen"
 )
 
-// reporter tells people and programs how it goes.
+// reporter tells people and programs the progress and the result.
 type reporter struct {
 	options Options
 	out     io.Writer // the result, or lines of JSON
@@ -26,7 +26,7 @@ type result struct {
 	inTime    uint64  // answered in those seconds
 	tally     *loadgen.Tally
 	dropped   uint64
-	exhausted bool // there was no client left for what the mix wants
+	exhausted bool // there was no client left for an exchange of the mix
 }
 
 // micros are microseconds with three digits behind the point.
@@ -85,7 +85,7 @@ type progressJSON struct {
 // line writes one JSON object. An error shows at the end, in result.
 func (r *reporter) line(v any) error { return json.NewEncoder(r.out).Encode(v) }
 
-// announce says what is about to be done to whom.
+// announce writes what is going to be done, and to whom.
 func (r *reporter) announce() {
 	o := r.options
 	last := loadgen.MAC(o.First + uint32(o.Clients) - 1)
@@ -130,8 +130,8 @@ func (r *reporter) progress(since time.Duration, t *loadgen.Tally) {
 	fmt.Fprintf(r.log, "%4.0f s  %7d/s offered  %7d/s answered  %6d lost  p50 %s  p99 %s\n", since.Seconds(), offered, answered, lost, short(p50), short(p99))
 }
 
-// risen is by how much a count has risen that may fall as well: what was lost may
-// turn out to be late, and what was offered not to be sendable.
+// risen is how much a count has risen. It may also fall: a lost message may turn out to be late,
+// and an offered one may turn out not to have been sent.
 func risen(from, to uint64) uint64 { return max(from, to) - from }
 
 // short is a duration with three digits.
@@ -155,7 +155,7 @@ func (r *reporter) statusMap(t *loadgen.Tally) map[string]uint64 {
 	return m
 }
 
-// statusText is what servers said instead of granting, for an error.
+// statusText tells what servers said instead of granting, for an error.
 func (r *reporter) statusText(t *loadgen.Tally) string {
 	var b strings.Builder
 	for code, n := range t.Status {
@@ -166,7 +166,7 @@ func (r *reporter) statusText(t *loadgen.Tally) string {
 	return b.String()
 }
 
-// result reports at the end, and fails if too much was lost.
+// result writes the result at the end, and fails if too much was lost.
 func (r *reporter) result(x *result) error {
 	total := x.tally.Total()
 	offeredRate, answeredRate := 0.0, 0.0

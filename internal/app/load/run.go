@@ -16,9 +16,9 @@ import (
 
 const (
 	prepareWindow = 256
-	// patience is how long nothing may happen before a preparation is given up.
+	// patience is how long a preparation may make no progress before it is given up.
 	patience = 10 * time.Second
-	// askAgain is how often the server is looked for.
+	// askAgain is the time between two tries to find the server.
 	askAgain = 250 * time.Millisecond
 )
 
@@ -27,11 +27,11 @@ var (
 	errSilence     = errors.New("no server has answered in " + patience.String())
 )
 
-// ErrLoss: more was lost than Options.MaxLoss.
+// ErrLoss says that more was lost than Options.MaxLoss.
 var ErrLoss = errors.New("too much was lost")
 
-// Run plays until the measurement ends or ctx does, and reports on out; what a
-// person wants to see meanwhile goes to log.
+// Run plays until the measurement or ctx ends, and writes the result to out. Progress for people
+// goes to log.
 func Run(ctx context.Context, o Options, out, log io.Writer) error {
 	if err := o.Check(); err != nil {
 		return err
@@ -49,8 +49,8 @@ func Run(ctx context.Context, o Options, out, log io.Writer) error {
 	r := &reporter{options: o, out: out, log: log}
 	r.announce()
 
-	// The thread is this goroutine's, with its own idea of punctuality; not
-	// unlocked, it ends with it.
+	// The thread belongs to this goroutine, because its timer slack is set. It is never unlocked,
+	// and ends with the goroutine.
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -106,11 +106,11 @@ func play(ctx context.Context, o Options, p *player, r *reporter) error {
 type session struct {
 	*player
 	options Options
-	stop    *atomic.Bool // the user has had enough
+	stop    *atomic.Bool // the user has interrupted the run
 	report  *reporter
 }
 
-// findServer has the first client ask until some server has told its name.
+// findServer has the first client ask until a server has told its name.
 func (s *session) findServer() error {
 	s.look()
 	begun, next := s.now, s.now
@@ -131,8 +131,7 @@ func (s *session) findServer() error {
 	}
 }
 
-// prepare has the first clients each get a lease, with as many attempts as
-// it takes.
+// prepare has each of the first clients get a lease, in as many attempts as it takes.
 func (s *session) prepare() error {
 	o := s.options
 	s.engine.Admit(0, o.Prepare)
@@ -156,7 +155,7 @@ func (s *session) prepare() error {
 	return nil
 }
 
-// drain waits until nothing is under way any more.
+// drain waits until nothing is under way.
 func (s *session) drain() {
 	for s.engine.Underway() > 0 {
 		s.listen()
@@ -164,7 +163,7 @@ func (s *session) drain() {
 	}
 }
 
-// measure is what all is for.
+// measure does the measurement.
 func (s *session) measure() error {
 	o, e := s.options, s.engine
 	e.Restart()

@@ -15,11 +15,10 @@ import (
 	"fairlead/internal/app/config"
 )
 
-// Panic is what a recovered panic leaves in the log: its cause and where it was.
-// Unless all may be shown, the cause is in the runtime's own words, or else no
-// more than its type and what tells it from others; and the stack has the places
-// without the arguments, among which addresses stand octet for octet. It is to
-// be called where the panic was recovered.
+// Panic describes a recovered panic for the log: its cause, and where it was. Unless everything
+// may be shown, the cause is in the runtime's own words, or else only its type and a hash; and
+// the stack has the places without arguments, because an address can be among them. It must be
+// called where the panic was recovered.
 func (r *Rules) Panic(cause any) []slog.Attr {
 	m := r.Crash()
 	return []slog.Attr{
@@ -28,10 +27,10 @@ func (r *Rules) Panic(cause any) []slog.Attr {
 	}
 }
 
-// Cause is the first of these as a text.
+// Cause is the cause of a panic as a text.
 func (r *Rules) Cause(cause any) Verbatim { return Verbatim(r.Crash().Cause(cause)) }
 
-// Cause is what a panic was caused by, in words.
+// Cause describes the cause of a panic in words.
 func (m Mask) Cause(cause any) string {
 	text := fmt.Sprint(cause)
 	if _, own := cause.(runtime.Error); own || m.Shows() {
@@ -48,9 +47,8 @@ func (m Mask) Cause(cause any) string {
 	return kind
 }
 
-// Part runs a part of the process so that a panic in it is reported as Panic does,
-// and then ends it as a failure would. The runtime's own report would have all
-// arguments.
+// Part runs a part of the process. A panic in it is reported as by Panic, and then ends the part
+// as a failure does. The report of the runtime would have all arguments.
 func (r *Rules) Part(log *slog.Logger, run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) (err error) {
 		defer func() {
@@ -63,11 +61,10 @@ func (r *Rules) Part(log *slog.Logger, run func(context.Context) error) func(con
 	}
 }
 
-// Quiet has SIGQUIT and SIGABRT, by which operators and service managers ask for
-// the stacks of all goroutines, be answered without arguments, unless all may be
-// shown. It holds until the process ends. What the runtime writes of a panic that
-// nobody recovers, only the environment can hold back: GOTRACEBACK=none, which
-// does not count where all may be shown.
+// Quiet handles SIGQUIT and SIGABRT, with which operators and service managers ask for the stacks
+// of all goroutines: it writes them without arguments, unless everything may be shown. It holds
+// until the process ends. If nobody recovers a panic, only the environment can prevent the
+// runtime's report: GOTRACEBACK=none, which is ignored where everything may be shown.
 func (r *Rules) Quiet() {
 	if r.Crash().Shows() {
 		debug.SetTraceback("all")
@@ -82,7 +79,7 @@ func (r *Rules) Quiet() {
 	}()
 }
 
-// maxStacks bounds what is written of all goroutines.
+// maxStacks bounds the stacks that are written, in octets.
 const maxStacks = 4 << 20
 
 func stacks() string {
@@ -90,7 +87,7 @@ func stacks() string {
 	return string(b[:runtime.Stack(b, true)])
 }
 
-// bare takes the arguments out of stacks.
+// bare removes the arguments from stacks.
 func bare(stacks string) string {
 	var b strings.Builder
 	for line := range strings.Lines(stacks) {

@@ -11,11 +11,11 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Verbatim is a text that the log has as it is: its writer has masked it.
+// Verbatim is a text that is logged unchanged, because its writer has masked it.
 type Verbatim string
 
-// Logger is a log whose attributes are masked on their way: by their type, and
-// texts, errors and the message by what is found in them.
+// Logger is a log that masks its attributes: by their type, and texts, errors and the message by
+// what is found in them.
 func Logger(log *slog.Logger, r *Rules) *slog.Logger {
 	return slog.New(&handler{next: log.Handler(), rules: r})
 }
@@ -66,7 +66,7 @@ func (m Mask) attr(a slog.Attr) slog.Attr {
 	return a
 }
 
-// value masks a value by its type. What has no type of ours is written as text.
+// value masks a value by its type. A value that has no type of ours is written as text.
 func (m Mask) value(v slog.Value) slog.Value {
 	switch x := v.Any().(type) {
 	case nil:

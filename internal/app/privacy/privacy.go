@@ -1,15 +1,14 @@
-// Package privacy decides how the identifiers of clients and relays leave the
-// process: in the log, in what watches and traces tell, in the history, in the
-// report of a panic (RFC 8213 section 4: "securing these systems and the data in
-// databases and logs also needs to be considered"). Each of these places has a
-// Mask, by the configuration's section "privacy". What operators ask about the
-// present is not masked; docs/privacy.md has the whole list.
+// Package privacy decides in which form the identifiers of clients and relays leave the process:
+// in the log, in watches and traces, in the history, and in the report of a panic (RFC 8213
+// section 4: "securing these systems and the data in databases and logs also needs to be
+// considered"). Each of these places has a Mask, by the section "privacy" of the configuration.
+// Answers to operators about the present are not masked; docs/privacy.md has the whole list.
 //
-// An identifier is a DUID, an address or prefix of a client, a link-layer
-// address. Addresses of configured peers and of this host are not: they are in
-// the configuration, and without them no message about a peer helps.
+// An identifier is a DUID, an address or prefix of a client, or a link-layer address. Addresses
+// of configured peers and of this host are not masked: they are in the configuration, and a
+// message about a peer would be useless without them.
 //
-// Rules may be used and changed from any goroutine; a Mask is a value.
+// Any goroutine may use and change Rules; a Mask is a value.
 package privacy
 
 import (
@@ -27,8 +26,8 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Key is the key of hashes. Who has it can tell by trying whether a hash is that
-// of an identifier he knows of.
+// Key is the key of hashes. Whoever has it can find out, by trying, whether a hash is that of an
+// identifier which he knows.
 type Key [32]byte
 
 // NewKey is a random key.
@@ -47,27 +46,27 @@ type rules struct {
 	public []netip.Prefix
 }
 
-// New are the rules of a configuration with its peers.
+// New makes the rules of a configuration with its peers.
 func New(k Key, c config.Privacy, peers []trust.Peer) *Rules {
 	r := new(Rules)
 	r.current.Store(&rules{key: k, config: c, public: public(peers)})
 	return r
 }
 
-// Reconfigure holds from now on; the key stays.
+// Reconfigure changes the rules from now on; the key stays.
 func (r *Rules) Reconfigure(c config.Privacy, peers []trust.Peer) {
 	r.current.Store(&rules{key: r.current.Load().key, config: c, public: public(peers)})
 }
 
-// UseKey replaces the key: hashes made before mean nothing to those made after.
+// UseKey replaces the key: hashes that were made before cannot be compared with later ones.
 func (r *Rules) UseKey(k Key) {
 	next := *r.current.Load()
 	next.key = k
 	r.current.Store(&next)
 }
 
-// public is what the configuration itself says of peers. A prefix that stands
-// for many relays may hold clients too.
+// public are the addresses and prefixes that the configuration itself has of peers. A prefix that
+// stands for many relays is not public, because clients may be in it too.
 func public(peers []trust.Peer) []netip.Prefix {
 	var all []netip.Prefix
 	for i := range peers {
@@ -92,39 +91,39 @@ func (r *Rules) mask(of func(*config.Privacy) config.Identifiers) Mask {
 	return Mask{how: of(&c.config), rules: c}
 }
 
-// Log is how the log has identifiers.
+// Log is the mask of the log.
 func (r *Rules) Log() Mask {
 	return r.mask(func(c *config.Privacy) config.Identifiers { return c.Log })
 }
 
-// Trace is how watches and traces have them.
+// Trace is the mask of watches and traces.
 func (r *Rules) Trace() Mask {
 	return r.mask(func(c *config.Privacy) config.Identifiers { return c.Trace })
 }
 
-// History is how records of ended delegations have them.
+// History is the mask of records of ended delegations.
 func (r *Rules) History() Mask {
 	return r.mask(func(c *config.Privacy) config.Identifiers { return c.History })
 }
 
-// Crash is how the report of a panic has them.
+// Crash is the mask of the report of a panic.
 func (r *Rules) Crash() Mask {
 	return r.mask(func(c *config.Privacy) config.Identifiers { return c.Crash })
 }
 
-// Mask is how one place has identifiers. The zero Mask shows them.
+// Mask says in which form one place shows identifiers. The zero Mask shows them unchanged.
 type Mask struct {
 	how   config.Identifiers
 	rules *rules
 }
 
-// How is the configuration's word for it.
+// How is the form, in the configuration's word.
 func (m Mask) How() config.Identifiers { return m.how }
 
 // Shows reports whether the mask hides nothing.
 func (m Mask) Shows() bool { return m.how == config.IdentifiersFull }
 
-// kind keeps hashes of different kinds apart.
+// kind keeps hashes of different kinds of identifiers apart.
 type kind byte
 
 const (
@@ -138,7 +137,7 @@ const (
 
 const hashLen = 6
 
-// hash tells identifiers apart and no more: HMAC-SHA-256 (RFC 2104), cut short.
+// hash is HMAC-SHA-256 (RFC 2104), cut short: it distinguishes identifiers, and tells no more.
 func (m Mask) hash(k kind, octets ...[]byte) [hashLen]byte {
 	h := hmac.New(sha256.New, m.rules.key[:])
 	h.Write([]byte{byte(k)})
@@ -151,7 +150,7 @@ func (m Mask) hash(k kind, octets ...[]byte) [hashLen]byte {
 // hidden stands for what is not written at all.
 const hidden = "-"
 
-// text is an identifier as the log has it: "00:03..53:0a", "#5d1c0f2a9b3e", "-".
+// text is an identifier in the form for the log: "00:03..53:0a", "#5d1c0f2a9b3e", "-".
 func (m Mask) text(full string, k kind, octets ...[]byte) string {
 	switch m.how {
 	case config.IdentifiersShort:
@@ -192,7 +191,7 @@ func (m Mask) AddrText(a netip.Addr) string {
 	return text
 }
 
-// hides reports whether an address may be that of a client: the configuration does not name it.
+// hides reports whether an address may be a client's: the configuration does not name it.
 func (m Mask) hides(a netip.Addr) bool {
 	if m.Shows() || !a.IsValid() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
 		return false
@@ -200,8 +199,8 @@ func (m Mask) hides(a netip.Addr) bool {
 	return !slices.ContainsFunc(m.rules.public, func(p netip.Prefix) bool { return p.Contains(a.WithZone("")) })
 }
 
-// PrefixText is a delegated prefix or an assigned address. Its length tells
-// nothing of whose it is, and stays.
+// PrefixText is a delegated prefix or an assigned address. Its length does not tell whose it is,
+// and stays.
 func (m Mask) PrefixText(p netip.Prefix) string {
 	if !p.IsValid() || p.Bits() == 0 || !m.hides(p.Addr()) {
 		return p.String()

@@ -29,7 +29,7 @@ var (
 	nothing        = netip.PrefixFrom(nobody, 0)
 )
 
-// DUID is a DUID's octets, or those of its pseudonym.
+// DUID is the octets of a DUID, or of its pseudonym.
 func (m Mask) DUID(duid string) string {
 	if duid == "" {
 		return duid
@@ -46,8 +46,7 @@ func (m Mask) DUID(duid string) string {
 	return duid
 }
 
-// blank has zeros in the place of all octets but for keep at either end, of
-// short ones of all.
+// blank replaces all octets by zeros except some at either end; of a short text it replaces all.
 func blank(s string, shown int) string {
 	b := []byte(s)
 	if len(b) <= 2*shown+2 {
@@ -57,8 +56,8 @@ func blank(s string, shown int) string {
 	return string(b)
 }
 
-// IAID is an IAID of a client, or its pseudonym: clients like to make it of a
-// link-layer address. What is short keeps half of it.
+// IAID is an IAID of a client, or its pseudonym, because many clients make it from a link-layer
+// address. A short one is half of it.
 func (m Mask) IAID(duid string, iaid uint32) uint32 {
 	switch m.how {
 	case config.IdentifiersShort:
@@ -126,8 +125,8 @@ func inPseudonymSpace(sum [hashLen]byte) netip.Addr {
 	return netip.AddrFrom16(octets)
 }
 
-// Past masks what is kept of a delegation that has ended. Its link-layer address
-// served the living one, and is not kept unless all is.
+// Past masks the record of a delegation that has ended. Its link-layer address was needed only
+// while the delegation lived: it is not kept unless everything is.
 func (m Mask) Past(d *binding.Binding) {
 	if m.Shows() || pseudonym(d) {
 		return
@@ -138,12 +137,12 @@ func (m Mask) Past(d *binding.Binding) {
 	d.LinkLayer = linkaddr.Addr{}
 }
 
-// pseudonym reports whether a record has hashes already, maybe of another key.
+// pseudonym reports whether a record has hashes already, perhaps with another key.
 func pseudonym(d *binding.Binding) bool {
 	return pseudonymSpace.Contains(d.Prefix.Addr())
 }
 
-// Event masks what a watch or a trace tells.
+// Event masks an event for a watch or a trace.
 func (m Mask) Event(e *api.Event) {
 	if m.Shows() {
 		return
@@ -160,7 +159,7 @@ func (m Mask) Event(e *api.Event) {
 	}
 }
 
-// delegation is a masked copy: others read the same event.
+// delegation is a masked copy, because others read the same event.
 func (m Mask) delegation(d *api.Delegation) *api.Delegation {
 	if d == nil {
 		return nil
@@ -176,9 +175,8 @@ func (m Mask) delegation(d *api.Delegation) *api.Delegation {
 	return &c
 }
 
-// Events are the events of in, masked, until ctx ends. A selection of events has
-// been made before: who asks for one client knows him.
-// Of none there are none.
+// Events are the events of in, masked, until ctx ends. They have been selected before: an
+// operator who asks for one client knows its identifier. If in is nil, so is the result.
 func (r *Rules) Events(ctx context.Context, in <-chan api.Event) <-chan api.Event {
 	if in == nil {
 		return nil

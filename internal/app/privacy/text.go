@@ -10,11 +10,10 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// Text masks the identifiers in a text of which only the words are known, such
-// as an error of the kernel's: addresses and prefixes, and octets in hexadecimal
-// with colons, with hyphens, after 0x, or twelve digits and more without either.
-// It rather masks too much. Where the type of a value is known, the other methods are
-// right.
+// Text masks the identifiers in a text of unknown form, such as an error of the kernel: addresses
+// and prefixes, and octets in hexadecimal with colons, with hyphens, after 0x, or twelve digits
+// and more without any of these. In doubt it masks. Where the type of a value is known, the other
+// methods are used.
 func (m Mask) Text(s string) string {
 	if m.Shows() {
 		return s
@@ -34,8 +33,8 @@ func (m Mask) Text(s string) string {
 	return b.String()
 }
 
-// identifier is what s begins with, masked, and how long it was; 0 if it does
-// not begin with an identifier.
+// identifier masks the identifier at the beginning of s, and returns how long it was; 0 if s does
+// not begin with one.
 func (m Mask) identifier(s string) (text string, n int) {
 	n = span(s, ":.")
 	for ; n >= 2; n-- {
@@ -61,7 +60,7 @@ func (m Mask) identifier(s string) (text string, n int) {
 			return m.octets(octets), n
 		}
 	}
-	if strings.HasPrefix(s, "0x") { // a word of a stack may be half an address
+	if strings.HasPrefix(s, "0x") { // a word in a stack may be half an address
 		if n = 2 + span(s[2:], ""); n > 2+8 {
 			return m.text(s[:n], kindText, []byte(s[:n])), n
 		}
@@ -73,11 +72,10 @@ func (m Mask) identifier(s string) (text string, n int) {
 	return "", 0
 }
 
-// maxIdentifier bounds how far an identifier is looked for: the text of a DUID
-// of 130 octets.
+// maxIdentifier bounds the length of an identifier in a text: that of a DUID of 130 octets.
 const maxIdentifier = 3 * 130
 
-// span is how far s has hexadecimal digits and the separators given.
+// span is how many hexadecimal digits and separators there are at the beginning of s.
 func span(s, separators string) int {
 	for i := range min(len(s), maxIdentifier) {
 		if !isHex(s[i]) && strings.IndexByte(separators, s[i]) < 0 {
@@ -87,7 +85,7 @@ func span(s, separators string) int {
 	return min(len(s), maxIdentifier)
 }
 
-// length is the prefix length that s begins with, and how long its text is.
+// length reads the prefix length at the beginning of s, and returns the length of its text.
 func length(s string) (bits, n int) {
 	if s == "" || s[0] != '/' {
 		return 0, 0
@@ -119,7 +117,7 @@ func pairs(s, separator string) ([]byte, bool) {
 	return octets, true
 }
 
-// octets masks what is a link-layer address by its length, and else a DUID.
+// octets masks octets as a link-layer address if they have its length, otherwise as a DUID.
 func (m Mask) octets(b []byte) string {
 	if len(b) == 6 {
 		return m.LinkLayerText(linkaddr.From(b))

@@ -15,9 +15,9 @@ type Watchers interface {
 	Offer(e api.Event)
 }
 
-// Told is a log whose warnings and errors become events as well, for those who
-// watch. Their texts are masked as the log's are, but by the rule for watches:
-// the message here, the rest where Events hands them out.
+// Told is a log whose warnings and errors become events too, for those who watch. Their texts are
+// masked as in the log, but by the rule for watches: the message here, the rest where Events
+// hands them out.
 func (r *Rules) Told(log *slog.Logger, feed Watchers) *slog.Logger {
 	return slog.New(&told{next: log.Handler(), rules: r, feed: feed})
 }
@@ -29,7 +29,7 @@ type told struct {
 	attrs []slog.Attr
 }
 
-// trouble is the least level that those who watch are told of.
+// trouble is the lowest level of which those who watch are told.
 const trouble = slog.LevelWarn
 
 func (h *told) Enabled(ctx context.Context, l slog.Level) bool {
@@ -46,8 +46,8 @@ func (h *told) Handle(ctx context.Context, r slog.Record) error {
 	return h.next.Handle(ctx, r)
 }
 
-// event is a message in the words of watch: its link, peer and error in their
-// places, everything else in the reason.
+// event makes an event from a message: its link, peer and error are in fields of their own,
+// everything else is in the reason.
 func (h *told) event(r *slog.Record) api.Event {
 	e := api.Event{Time: r.Time, Kind: api.EventTrouble, Text: h.rules.Trace().Text(r.Message)}
 	var words []string

@@ -1,6 +1,6 @@
-// Package process is what every role has in common as a process: its log, its
-// signals, what it tells the service manager, how it takes a new configuration, and
-// how what it has left in the kernel goes. What a role does in between is its own.
+// Package process has what all processes have in common: the log, the signals, the messages to
+// the service manager, how a process takes a new configuration, and how what it has left in the
+// kernel is removed.
 package process
 
 import (
@@ -47,12 +47,12 @@ type Process struct {
 // ends at SIGTERM and SIGINT. The caller calls end when no signal is to be caught any more.
 func Begin(ctx context.Context, path string, c *config.Process) (p *Process, ending context.Context, end func()) {
 	ending, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ending, stop) // a second signal ends what hangs
+	context.AfterFunc(ending, stop) // a second signal ends a process that hangs
 	p = &Process{
 		Path: path, Started: time.Now(), Privacy: privacy.New(privacy.NewKey(), c.Privacy, c.Peers), Feed: control.NewFeed(),
 		hangups: make(chan os.Signal, 1), reloads: api.ConfigCounters{ConfigStatus: api.ConfigStatus{Path: path, Loaded: time.Now()}},
 	}
-	signal.Notify(p.hangups, syscall.SIGHUP) // from the start: one that comes early must wait, not kill
+	signal.Notify(p.hangups, syscall.SIGHUP) // from the start: a signal that comes early must wait, and not kill the process
 	p.Level.Set(service.Level(c.Log.Level))
 	p.Privacy.Quiet()
 	p.Log = privacy.Logger(service.NewLogger(c.Log.Format, &p.Level, os.Stderr), p.Privacy)
@@ -72,7 +72,7 @@ func (p *Process) Serve(ctx context.Context, log *slog.Logger, parts map[string]
 	for name, run := range parts {
 		run = p.Privacy.Part(log, run)
 		group.Go(func() error {
-			if err := run(ctx); err != nil && ctx.Err() == nil { // what a part says at the end is no error
+			if err := run(ctx); err != nil && ctx.Err() == nil { // what a part returns at the end is not an error
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
@@ -91,7 +91,7 @@ type Reload = func(ctx context.Context, r api.ReloadRequest, who string) (api.Re
 // hangup is the name in the log for a caller that asked for a reload by a signal.
 const hangup = "SIGHUP"
 
-// Hangups has the configuration read again at each SIGHUP.
+// Hangups is a task that has the configuration read again at each SIGHUP.
 func (p *Process) Hangups(log *slog.Logger, reload Reload) Task {
 	return func(ctx context.Context) error {
 		for {
@@ -124,7 +124,7 @@ func (p *Process) Reload(ctx context.Context, log *slog.Logger, r api.ReloadRequ
 	if err != nil {
 		p.reloads.ReloadsRefused++
 		p.reloads.LastError = err.Error()
-		if who != hangup { // whose error the log has anyway
+		if who != hangup { // the log has the error of a hangup anyway
 			log.Warn("configuration not reloaded: the old one stays", "by", who, "error", err)
 		}
 		return api.ReloadResult{}, err
@@ -143,14 +143,14 @@ func (p *Process) Reloads() api.ConfigCounters {
 	return p.reloads
 }
 
-// Warn says what is not wrong with a configuration and should be known.
+// Warn logs the warnings of a configuration.
 func Warn(log *slog.Logger, warnings config.Problems) {
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
 }
 
-// Misfits are what a configuration names and the host does not have. held are the live
+// Misfits warns of what a configuration names and the host does not have. held are the live
 // delegations by link.
 func Misfits(log *slog.Logger, held map[string]int, c interface {
 	Misfits(*config.Machine) config.Problems
@@ -170,8 +170,8 @@ type Setting struct {
 	Changed bool
 }
 
-// NeedsRestart refuses what no running process can change without letting go of what
-// it holds, and what the role adds of that kind.
+// NeedsRestart refuses changes that a running process cannot make without losing its state, and
+// those that the role adds.
 func NeedsRestart(old, next *config.Process, own ...Setting) error {
 	var problems []error
 	for _, s := range slices.Concat(own, []Setting{
@@ -206,8 +206,8 @@ func Purge[C any](path string, load func(string) (C, error), defaults func() C, 
 	return errors.Join(do(cfg), owner.Close())
 }
 
-// Watch tells of what happens to what a filter selects, with identifiers as the
-// configuration allows. What is traced is for those who trace.
+// Watch tells of events that a filter selects, with identifiers as the configuration permits.
+// Traces are left out: those who trace get them.
 func (p *Process) Watch(ctx context.Context, f api.Filter) (<-chan api.Event, error) {
 	events, err := p.Feed.Subscribe(ctx, func(e *api.Event) bool {
 		return e.Kind != effect.NoteTrace.String() && f.Matches(e.Client, e.Prefix(), e.Link)
