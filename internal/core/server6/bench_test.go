@@ -51,16 +51,29 @@ func relayed(tb testing.TB) (*server6.Server, *inbound.Packet, *effect.Effects) 
 	return core, &inbound.Packet{Link: uplink, Source: netip.AddrPortFrom(agent, dhcp6.ServerPort), Dest: local, Payload: b}, &eff
 }
 
+var noon = instant.Now{Boot: instant.Instant(time.Hour), Wall: time.Unix(1_800_000_000, 0), Synced: true}
+
+// A flood of Solicits costs no memory.
+func TestSolicitAllocatesNothing(t *testing.T) {
+	core, p, eff := relayed(t)
+	allocated := testing.AllocsPerRun(100, func() {
+		eff.Reset()
+		core.Handle(noon, p, eff)
+	})
+	if len(eff.Sends) != 1 {
+		t.Fatalf("%d answers to a Solicit, want one; drops: %v", len(eff.Sends), eff.Drops)
+	}
+	if allocated != 0 {
+		t.Errorf("%v allocations for a Solicit and its Advertise, want none", allocated)
+	}
+}
+
 // BenchmarkSolicitAnswered is a Solicit, and the Advertise to it.
 func BenchmarkSolicitAnswered(b *testing.B) {
 	core, p, eff := relayed(b)
-	now := instant.Now{Boot: instant.Instant(time.Hour), Wall: time.Unix(1_800_000_000, 0), Synced: true}
 	b.ReportAllocs()
 	for b.Loop() {
 		eff.Reset()
-		core.Handle(now, p, eff)
-	}
-	if len(eff.Sends) != 1 {
-		b.Fatalf("%d answers to a Solicit, want one; drops: %v", len(eff.Sends), eff.Drops)
+		core.Handle(noon, p, eff)
 	}
 }

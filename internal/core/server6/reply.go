@@ -43,7 +43,7 @@ func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *eff
 		s.events = s.events[:0]
 	}
 	s.countSent(r.at, t)
-	s.traceStep(r, "answered: "+t.String(), eff)
+	s.traceStep(r, "answered: ", t.String(), eff)
 	eff.Sends = append(eff.Sends, out)
 }
 

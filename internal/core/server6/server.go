@@ -198,7 +198,7 @@ func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 		return
 	}
 	s.countReceived(l, r.m.Type())
-	s.traceStep(r, "received", eff)
+	s.traceStep(r, "received", "", eff)
 	s.heardFrom(r)
 	if why, ok := s.answer(now, r, eff); !ok {
 		s.drop(r, why, eff)
@@ -207,7 +207,7 @@ func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 
 func (s *Server) drop(r *request, d effect.Drop, eff *effect.Effects) {
 	s.countDrop(r.at, d, 1)
-	s.traceStep(r, "dropped: "+d.String(), eff)
+	s.traceStep(r, "dropped: ", d.String(), eff)
 	eff.Drop(effect.Dropped{Reason: d, Link: r.at.Name, Source: r.p.Source.Addr()})
 }
 

@@ -8,12 +8,12 @@ import (
 // SetTrace starts, changes or (nil) ends tracing.
 func (s *Server) SetTrace(t *effect.Trace) { s.trace = t }
 
-// traceStep notes one step of a message, if it is traced.
-func (s *Server) traceStep(r *request, step string, eff *effect.Effects) {
+// traceStep notes one step of a message, in two parts of a text, if it is traced.
+func (s *Server) traceStep(r *request, step, what string, eff *effect.Effects) {
 	if s.trace == nil || s.trace.Link != "" && s.trace.Link != r.at.Name {
 		return
 	}
-	n := effect.Note{Kind: effect.NoteTrace, Link: r.at.Name, Reason: r.source.String(), Text: step}
+	n := effect.Note{Kind: effect.NoteTrace, Link: r.at.Name, Reason: r.source.String(), Text: step + what}
 	if r.whole {
 		n.Type, n.XID = r.m.Type().String(), r.m.TransactionID()
 		if id, ok := r.m.ClientID(); ok {
