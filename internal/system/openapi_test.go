@@ -122,6 +122,7 @@ func TestOpenAPI(t *testing.T) {
 	r.Core.IP("-4 route add %s via 10.9.0.1", link)
 	r.Prepare(strings.Replace(r.Standard("limits: {client: 1}"), "relay6:", `  - {name: server4, address: 10.9.0.2, role: server, interfaces: [u0], protection: none}
 relay4: {links: [{match: "d*", agent-information: add}]}
+server6: {links: [{match: home0, router: false}], subnets: [{subnet: 2001:db8:77::/64, pools: [{pool: "2001:db8:77::/112"}]}]}
 relay6:`, 1))
 	r.Kea()
 	_, err = peer.StartServer4(r.Core.Node, peer.Kea4UDP, peer.Server4Config{
@@ -180,5 +181,6 @@ relay6:`, 1))
 	call(http.MethodPost, "/v1/clear", `{"link":"d1","block":true}`, http.StatusOK)
 	call(http.MethodGet, "/v1/blocks", "", http.StatusOK)
 	call(http.MethodGet, "/v1/history", "", http.StatusOK)
+	call(http.MethodPost, "/v1/reconfigure", `{"all":true}`, http.StatusOK)
 	call(http.MethodPost, "/v1/unblock", `{"link":"nosuch0"}`, http.StatusNotFound)
 }
