@@ -13,7 +13,8 @@ import (
 // not be changed; fn must not call the store.
 //
 // A record whose checksum is wrong is left out, reported by Corrupt, and moved to quarantine. A
-// commit that is under way may be seen before it is acknowledged.
+// commit that is under way may be seen before it is acknowledged. Where the store is cut off from
+// its disk meanwhile, the rest is read from what is durable.
 //
 // Errors: ErrClosed; ErrBroken if nothing can be read; ErrDamaged if a part of the database
 // cannot be read: fn has seen what is before it, and the next Commit repairs the store.
@@ -28,37 +29,62 @@ func (s *Store) Scan(from, to []byte, fn func(k, v []byte) bool) error {
 	return nil
 }
 
+// scan reads an engine, and goes on with the next one where the first was cut off meanwhile.
 func (s *Store) scan(from, to []byte, fn func(k, v []byte) bool) (bad []badRecord, err error) {
-	s.reading.RLock()
-	defer s.reading.RUnlock()
-	switch {
-	case s.closed.Load():
-		return nil, ErrClosed
-	case s.empty:
-		return nil, nil
-	case s.engine == nil:
-		return nil, ErrBroken
-	}
 	lower := spaced(spaceRecord, from)
 	upper := []byte{spaceRecord + 1}
 	if to != nil {
 		upper = spaced(spaceRecord, to)
 	}
-	err = s.engine.walk(lower, upper, func(key, frame []byte) bool {
+	for {
+		var again bool
+		if again, err = s.scanEngine(&lower, upper, fn, &bad); !again {
+			return bad, err
+		}
+		s.writing.Lock()
+		s.retire()
+		s.writing.Unlock()
+	}
+}
+
+// scanEngine reads the present engine from lower on, and moves lower behind what fn has seen. With
+// again, the engine was cut off from the disk: it may miss tables that it believes to have written,
+// which is no damage.
+func (s *Store) scanEngine(lower *[]byte, upper []byte, fn func(k, v []byte) bool, bad *[]badRecord) (again bool, err error) {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	switch {
+	case s.closed.Load():
+		return false, ErrClosed
+	case s.empty:
+		return false, nil
+	case s.engine == nil:
+		return false, ErrBroken
+	}
+	var last []byte
+	err = s.engine.walk(*lower, upper, func(key, frame []byte) bool {
+		last = append(last[:0], key...)
 		value, _, err := openFrame(key, frame)
 		if err == nil {
 			return fn(key[1:], value)
 		}
-		if len(bad) < maxQuarantineBatch {
-			bad = append(bad, newBadRecord(key, frame, err))
+		if len(*bad) < maxQuarantineBatch {
+			*bad = append(*bad, newBadRecord(key, frame, err))
 		}
 		return true
 	})
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
-		s.engine.fs.cut(err)
+	if err == nil {
+		return false, nil
 	}
-	return bad, err
+	if cause := s.engine.fs.cause(); cause != nil && !errors.Is(cause, ErrDamaged) {
+		if last != nil {
+			*lower = append(last, 0)
+		}
+		return true, nil
+	}
+	err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	s.engine.fs.cut(err)
+	return false, err
 }
 
 // walk calls fn with each pair of the database in [lower, upper) until fn returns false.
