@@ -348,15 +348,15 @@ var mutations = []Mutation{
 		"			pl.Take(p)\n			pl.reserved", "			pl.reserved", serve, "TestReservedIsKeptFree",
 	},
 	{
-		"", "what has expired waits for nobody", dir + "server6/assign.go",
+		"", "what has expired waits for nobody", dir + "server6/learn.go",
 		"			s.await(now.Boot.After(expiredFor), &e.Old, false)", "			s.networks.free(e.Old.Prefix)", serve, "TestExpiredLeaseWaitsForItsClient",
 	},
 	{
-		"", "a client without Prefix Exclude gets what has an exclusion", dir + "server6/assign.go",
+		"", "a client without Prefix Exclude gets what has an exclusion", dir + "server6/pick.go",
 		"(!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))", "true", serve, "TestRFC6603_5_2_Exclude",
 	},
 	{
-		"", "a length that clients ask for is not heeded", dir + "server6/assign.go",
+		"", "a length that clients ask for is not heeded", dir + "server6/pick.go",
 		"hint, pools := x.hint(), r.network.pools[x.kind]", "hint, pools := 0, r.network.pools[x.kind]", serve, "TestRFC8168_3_2_LengthHint",
 	},
 	{

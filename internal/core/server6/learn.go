@@ -1,0 +1,89 @@
+package server6
+
+import (
+	"math"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/core/delegation"
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/instant"
+)
+
+// unlimited is for leases that were held against the limits already.
+var unlimited = delegation.Policy{ClientLimit: math.MaxInt, LinkLimit: math.MaxInt}
+
+// learn takes from the client what an answer takes back, and makes the leases of the answer its own.
+func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
+	for i := range r.ias {
+		x := &r.ias[i]
+		for _, l := range r.leases[x.from:x.to] {
+			if slot := s.table.Find(l.prefix); l.valid == 0 && slot != nil && r.isOwn(x, slot) {
+				s.events = append(s.events, s.table.End(slot, binding.Withdrawn))
+			}
+		}
+	}
+	who := r.who()
+	terms := delegation.Terms{Policy: &unlimited, Reserved: func(*delegation.Grant) bool { return false }}
+	for i := range r.ias {
+		x := &r.ias[i]
+		refused := false
+		for j := x.from; j < x.to; j++ {
+			l := &r.leases[j]
+			if l.valid == 0 {
+				continue
+			}
+			before := len(s.events)
+			s.events = s.table.Learn(s.events, now, delegation.Grant{
+				Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: who, IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
+				Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude, Line: r.line(), Reconfigures: r.accepts,
+			}, terms)
+			if s.events[before].Kind == binding.Refused {
+				*l, refused = lease{}, true
+			}
+		}
+		if refused && !x.gives(r) {
+			x.status = x.none()
+		}
+		if x.limit != binding.NoReason {
+			s.counts.Refuse(x.limit, 1)
+			s.table.MeetLimit(now, x.limit, r.link, who, r.linkLayer, x.kind)
+			eff.Note(effect.Note{
+				Kind: effect.NoteLimit, Link: r.link, Client: who, IAID: x.id, Type: r.m.Type().String(), XID: r.m.TransactionID(),
+				Reason: x.limit.String(), Text: "a lease is not given: a limit is met",
+			})
+		}
+	}
+	s.rememberWay(r)
+	s.apply(now)
+	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid) // it may be new there
+}
+
+// line is the point-to-point line on which a client has asked; 0: it is on none.
+func (r *request) line() uint32 {
+	if r.relay != nil {
+		return 0
+	}
+	return r.at.line
+}
+
+// apply brings the pools and the quarantine in step with what has happened to leases, and counts it.
+func (s *Server) apply(now instant.Now) {
+	s.counts.Add(s.events)
+	for i := range s.events {
+		if e := &s.events[i]; e.Kind == binding.Ended {
+			s.forgetWay(&e.Old)
+		}
+		switch e := &s.events[i]; {
+		case e.Kind == binding.Granted:
+			s.networks.take(e.New.Prefix)
+			s.quarantine.leave(e.New.Prefix)
+		case e.Kind != binding.Ended:
+		case e.Reason == binding.Expired:
+			s.await(now.Boot.After(expiredFor), &e.Old, false)
+		case e.Reason == binding.Cleared:
+			s.await(min(e.Old.Valid, now.Boot.After(clearedFor)), &e.Old, true)
+		default:
+			s.networks.free(e.Old.Prefix)
+		}
+	}
+}

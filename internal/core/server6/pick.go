@@ -1,0 +1,233 @@
+package server6
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"fairlead/internal/core/binding"
+	"fairlead/internal/wire/dhcp6"
+)
+
+// permitted is the subnet that has a lease for the client; nil if it may not have that one (any
+// more): no pool has it, or not for clients of its classes, or it is reserved for another.
+func (s *Server) permitted(r *request, p netip.Prefix, k binding.Kind) *subnet {
+	if r.reserved.lists(p, k) {
+		return r.reserved.subnet
+	}
+	if pl := s.networks.poolOf(p); pl != nil && pl.kind == k && pl.subnet.network == r.network && r.mayUse(pl) && !s.networks.isReserved(p) {
+		return pl.subnet
+	}
+	return nil
+}
+
+// mayUse reports whether a client may have what is in a pool. A prefix of which something is
+// excluded is for clients alone that know of Prefix Exclude (RFC 6603 section 5.2).
+func (r *request) mayUse(p *leasePool) bool {
+	return r.mayHave(p.class) && (!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))
+}
+
+// hint is the length of prefix that a client asks for: one by itself, else that of the first prefix
+// that it names; 0: none (RFC 8168).
+func (x *ia) hint() (bits int) {
+	for c, payload := range x.options.All() {
+		if c != dhcp6.OptionIAPrefix || x.kind != binding.Prefix {
+			continue
+		}
+		v, err := dhcp6.ParseIAPrefix(payload)
+		switch {
+		case err != nil || v.Prefix.Bits() == 0:
+		case v.Prefix.Addr().IsUnspecified():
+			return v.Prefix.Bits()
+		case bits == 0:
+			bits = v.Prefix.Bits()
+		}
+	}
+	return bits
+}
+
+// nearest is the length that a client gets which asks for bits: that, else the next shorter one; 0
+// where there is none, or it asks for none.
+func (nw *network) nearest(r *request, bits int) (found int) {
+	for _, pl := range nw.pools[binding.Prefix] {
+		if pl.least <= bits && r.mayUse(pl) {
+			found = max(found, min(bits, pl.most))
+		}
+	}
+	return found
+}
+
+// isFree reports whether a lease of a pool can be given to a client that does not have it.
+func (s *Server) isFree(r *request, x *ia, p netip.Prefix) bool {
+	if w, waits := s.quarantine.waiting[p]; waits {
+		return w.of == s.placeOf(r, x) && s.isOpen(r, p)
+	}
+	pl := s.networks.poolOf(p)
+	return pl != nil && pl.IsFree(p) && s.isOpen(r, p)
+}
+
+// isOpen reports whether nothing but its pool can be in a lease's way: it is usable, no other IA of the
+// same answer has it, and it does not overlap with a lease that was given before the pools were changed.
+func (s *Server) isOpen(r *request, p netip.Prefix) bool {
+	return s.usable(r, p) && !r.offers(p) && !s.table.Overlaps(p)
+}
+
+// offers reports whether a lease is given in an IA of the same answer.
+func (r *request) offers(p netip.Prefix) bool {
+	return slices.ContainsFunc(r.leases, func(l lease) bool { return l.valid > 0 && l.prefix.Overlaps(p) })
+}
+
+// usable reports whether a host may have an address. It is neither one of ours or of the relay agents
+// on the way, nor of an interface identifier that is reserved (RFC 8415 section 13.1).
+func (s *Server) usable(r *request, p netip.Prefix) bool {
+	if !p.IsSingleIP() {
+		return true
+	}
+	for i := range r.layers {
+		if r.layers[i].LinkAddress() == p.Addr() {
+			return false
+		}
+	}
+	a := p.Addr().As16()
+	return !isReservedID(binary.BigEndian.Uint64(a[8:])) && !s.links.IsKnown(p.Addr())
+}
+
+// isReservedID reports whether no host may have an interface identifier: it is that of the subnet's
+// routers, of the addresses of Ethernet that IANA keeps, or of anycast (RFC 5453, RFC 7136, and the
+// registry of reserved IPv6 interface identifiers).
+func isReservedID(id uint64) bool {
+	return id == 0 || id>>24 == 0x02005efffe || id >= 0xfdffffffffffff80 && id <= 0xfdffffffffffffff
+}
+
+// room reports whether no limit is in the way of one more lease in an IA. It remembers the one that is.
+// Where hosts have a limit of their own, what is behind another host does not count against the client:
+// that host may have copied its DUID. With instead, the lease takes the place of those that the client has
+// in the IA.
+func (s *Server) room(r *request, x *ia, instead bool) bool {
+	held, more := 0, 1
+	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
+		if slot.Kind() == x.kind && (r.policy.HostLimit <= 0 || slot.LinkLayer() == r.linkLayer || !slot.LinkLayer().IsValid() || !r.linkLayer.IsValid()) {
+			held++
+		}
+		if instead && x.is(slot) && !x.has(r, slot.Prefix()) {
+			more--
+		}
+	}
+	for i := range r.ias {
+		if y := &r.ias[i]; y.kind == x.kind {
+			for _, l := range r.leases[y.from:y.to] {
+				switch had := s.table.Find(l.prefix); {
+				case l.valid > 0 && had == nil:
+					more++
+				case l.valid == 0 && had != nil && r.isOwn(y, had):
+					more--
+				}
+			}
+		}
+	}
+	if x.limit = s.table.Room(r.link, binding.Client{}, r.linkLayer, x.kind, more, 0, r.policy); held+more > r.policy.ClientLimit {
+		x.limit = binding.LimitClient
+	}
+	return x.limit == binding.NoReason
+}
+
+// pick finds a free lease for an IA: what has waited for the client, else what a pool of its network
+// has. A prefix has the length that the client asks for, else the next shorter one that any pool gives,
+// else the next longer one (RFC 8168 section 3.2). Where nothing is free, the client gets what has waited
+// longest for another.
+func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, bool) {
+	if !s.room(r, x, false) {
+		return netip.Prefix{}, nil, false
+	}
+	hint, pools := x.hint(), r.network.pools[x.kind]
+	nearest := r.network.nearest(r, hint)
+	if p, waits := s.quarantine.whose[s.placeOf(r, x)]; waits && (hint == 0 || p.Bits() == nearest) && s.isOpen(r, p) {
+		if sn := s.permitted(r, p, x.kind); sn != nil {
+			return p, sn, true
+		}
+	}
+	for _, pl := range pools {
+		if hint != 0 {
+			break
+		}
+		if p, ok := s.search(r, x, pl, pl.length); ok {
+			return p, pl.subnet, true
+		}
+	}
+	for bits := nearest; bits > 0; bits = r.network.nearest(r, bits-1) {
+		for _, pl := range pools {
+			if p, ok := s.search(r, x, pl, bits); ok {
+				return p, pl.subnet, true
+			}
+		}
+	}
+	for bits := hint + 1; x.kind == binding.Prefix && bits <= addressBits; bits++ {
+		for _, pl := range pools {
+			if hint == 0 && bits <= pl.length {
+				continue
+			}
+			if p, ok := s.search(r, x, pl, bits); ok {
+				return p, pl.subnet, true
+			}
+		}
+	}
+	for _, pl := range pools {
+		if p, ok := s.longestWaiting(r, pl); ok {
+			return p, pl.subnet, true
+		}
+	}
+	return netip.Prefix{}, nil, false
+}
+
+// tries bounds how many free leases of a pool are looked at that cannot be given: our own
+// addresses, those of reserved identifiers, and those in the way of a former lease.
+const tries = 32
+
+// search looks for a free lease of a length for an IA in a pool, from the IA's place on.
+func (s *Server) search(r *request, x *ia, in *leasePool, bits int) (netip.Prefix, bool) {
+	if !r.mayUse(in) {
+		return netip.Prefix{}, false
+	}
+	at := s.placeOf(r, x).number
+	for range tries {
+		p, ok := in.Find(at, bits)
+		if !ok || s.isOpen(r, p) {
+			return p, ok
+		}
+		at = at*6364136223846793005 + 1442695040888963407 // any other place
+	}
+	return netip.Prefix{}, false
+}
+
+// longestWaiting is the lease of a pool that has waited longest for another client.
+func (s *Server) longestWaiting(r *request, in *leasePool) (netip.Prefix, bool) {
+	if !r.mayUse(in) {
+		return netip.Prefix{}, false
+	}
+	in.trim(&s.quarantine)
+	for _, l := range in.late[:min(len(in.late), tries)] {
+		if !s.quarantine.isOver(l) && s.isOpen(r, l.lease) {
+			return l.lease, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// placeOf is the place of an IA.
+func (s *Server) placeOf(r *request, x *ia) place {
+	if !x.placed {
+		x.own, x.placed = place{r.link, s.number(x.kind, r.duid, x.id)}, true
+	}
+	return x.own
+}
+
+// number is where in a pool the search for an IA begins: the same for the same client, so that it
+// gets the same lease again where it can, and not to be guessed by others (RFC 7824).
+func (s *Server) number(k binding.Kind, duid []byte, iaid uint32) uint64 {
+	var b [len(s.cfg.Secret) + 1 + 4 + dhcp6.MaxDUIDLen]byte
+	seed := append(append(b[:0], s.cfg.Secret[:]...), byte(k))
+	seed = append(binary.BigEndian.AppendUint32(seed, iaid), duid...)
+	sum := sha256.Sum256(seed)
+	return binary.BigEndian.Uint64(sum[:])
+}
