@@ -331,15 +331,20 @@ func (w *world) sendAll(all []effect.Send) {
 	}
 }
 
-// record is what the store has of a lease, in whatever VRF.
+// record is what the store has of a lease. Where the link has moved to another VRF, there may be a former
+// record until the next Tick.
 func (w *world) record(p netip.Prefix) (rec binding.Record, kept bool) {
 	for _, vrf := range []string{"", "red"} {
-		if value, has := w.store[string(binding.Key(nil, binding.Server6, vrf, p))]; has {
-			var err error
-			if rec, err = binding.ParseRecord(value); err != nil || kept {
-				w.Fatalf("record of %v: %v, in two VRFs: %v", p, err, kept)
-			}
-			kept = true
+		value, has := w.store[string(binding.Key(nil, binding.Server6, vrf, p))]
+		if !has {
+			continue
+		}
+		one, err := binding.ParseRecord(value)
+		if err != nil {
+			w.Fatalf("record of %v: %v", p, err)
+		}
+		if !kept || slices.ContainsFunc(slices.Collect(w.core.Leases), func(b binding.Binding) bool { return b.Prefix == p && b.VRF == vrf }) {
+			rec, kept = one, true
 		}
 	}
 	return rec, kept
