@@ -1,10 +1,10 @@
 // Package daemon is a process that plays roles: "fairlead run" plays every role that its
-// configuration has a section for, "fairlead guard" the guard. It opens what all roles
-// share, in the order that RFC 8987 S-1 asks for, and knows no role by name: a role is
-// a value that cmd/fairlead hands in (package role).
+// configuration has a section for, "fairlead guard" plays the guard. It opens what all roles
+// share, in the order that RFC 8987 S-1 asks for. It knows no role by name: a role is a value of
+// package role, which cmd/fairlead gives to it.
 //
-// What was kept is restored before the first socket opens. All parts of the process end
-// when Run's context does, and Run waits for them.
+// What was kept is restored before the first socket opens. All parts of the process end when
+// Run's context does, and Run waits for them.
 package daemon
 
 import (
@@ -44,16 +44,16 @@ import (
 
 // Program is a process before it runs.
 type Program struct {
-	Command string      // as an operator calls it: "fairlead run"
-	Doing   string      // in a word for the log, once it does
+	Command string      // as an operator types it: "fairlead run"
+	Doing   string      // what it does, in a word for the log
 	Roles   []role.Role // that it can play
 	Load    func(path string) (*config.Config, error)
-	Default func() *config.Config // what holds for Purge where there is no file
+	Default func() *config.Config // the configuration for Purge if there is no file
 
-	Namespace nft.Role  // whose the network namespace is
-	Owner     hop.Owner // whose the protection is
-	// Beside: it stands beside other people's programs. It keeps nothing, has no routes
-	// and no filter, and sends and receives no datagrams.
+	Namespace nft.Role  // of which there is one process in a network namespace
+	Owner     hop.Owner // whose hops are protected
+	// Beside: the process runs beside other programs. It keeps nothing, has no routes and no
+	// filter, and sends and receives no datagrams.
 	Beside bool
 }
 
@@ -86,8 +86,8 @@ func Commands(guard role.Role, roles ...role.Role) cli.Commands {
 	return c
 }
 
-// protect is what a configuration wants protected. Messages of those that are no peers
-// are the roles' to refuse: they know links, where the guard tables know addresses.
+// protect is what a configuration wants protected. Messages of hosts that are no peers are
+// refused by the roles, because these know links, where the guard tables know addresses only.
 func (p Program) protect(c *config.Config) protect.Settings {
 	for i := range p.Roles {
 		if p.Roles[i].Protect != nil {
@@ -103,10 +103,10 @@ type daemon struct {
 	*role.House
 	players map[string]role.Player // by role
 
-	unwritten []string               // what the state folder would not take, and what that costs
-	owner     *nft.Owner             // of the network namespace, from the first deed to the last
+	unwritten []string               // errors of the state folder, with what follows from each
+	owner     *nft.Owner             // the right to the network namespace, until everything else has ended
 	events    []<-chan netlink.Event // of links and routes, for each role
-	wires     []wire                 // of each family that is spoken
+	wires     []wire                 // one for each family that some role speaks
 	api       *control.Server
 	scrapes   *metrics.Server
 
@@ -114,7 +114,7 @@ type daemon struct {
 	cfg *config.Config
 }
 
-// Run plays the roles until ctx ends or something without which it cannot go on fails.
+// Run plays the roles until ctx ends, or until something fails that the process needs.
 func (p Program) Run(ctx context.Context, path string) error {
 	cfg, err := p.Load(path)
 	if err != nil {
@@ -132,7 +132,7 @@ func (p Program) Run(ctx context.Context, path string) error {
 }
 
 func (d *daemon) run(ctx context.Context) error {
-	// The watch ends after the loops, which take its end for a failure.
+	// The watch ends after the loops, because they take its end for a failure.
 	watch, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	err := d.open(watch)
@@ -148,9 +148,9 @@ func (d *daemon) run(ctx context.Context) error {
 	return errors.Join(err, d.close())
 }
 
-// open opens what the roles stand on, and has them restore what was kept.
+// open opens what the roles share, and has them restore what was kept.
 func (d *daemon) open(watch context.Context) (err error) {
-	// Before anything else: what a process that runs has in the kernel is its own.
+	// This comes first: if another process runs, what is in the kernel belongs to it.
 	if d.owner, err = nft.Own(d.Namespace, d.Command); err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (d *daemon) open(watch context.Context) (err error) {
 			return err
 		}
 	}
-	// Before the first socket: nothing leaves for a protected peer in clear.
+	// This comes before the first socket, so that nothing leaves for a protected peer in clear.
 	if d.Hops, err = protect.Open(d.protection(), d.protect(d.cfg)); err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (d *daemon) open(watch context.Context) (err error) {
 	return nil
 }
 
-// openHost opens the store, the kernel and what is kept in the state folder.
+// openHost opens the store and the kernel, and reads what else is kept in the state folder.
 func (d *daemon) openHost(watch context.Context) (err error) {
 	if d.BootID, err = clock.BootID(); err != nil {
 		return err
@@ -210,7 +210,7 @@ func (d *daemon) openHost(watch context.Context) (err error) {
 	if d.Netlink, err = netlink.Open(netlink.Options{Protocol: d.cfg.Host.Protocol}); err != nil {
 		return err
 	}
-	// Before the links are first read, so that none goes away unheard.
+	// This comes before links are first read, so that no link goes away unnoticed.
 	events, err := d.Netlink.Watch(watch)
 	if err != nil {
 		return err
@@ -259,8 +259,8 @@ func (d *daemon) serve(ctx context.Context) (err error) {
 	})
 }
 
-// asked are all paths of the control interface and all figures. What a role has is before
-// what the process has.
+// asked are all paths of the control interface, and all metrics. Those of roles come before those
+// of the process.
 func (d *daemon) asked() (routes []control.Route, figures []prometheus.Collector) {
 	for _, name := range slices.Sorted(maps.Keys(d.players)) {
 		routes = append(routes, d.players[name].Routes()...)
@@ -306,12 +306,11 @@ func closer(open bool, c io.Closer) io.Closer {
 	return c
 }
 
-// watchdog tells the service manager that all roles are alive, as often as it asks to be
-// told.
+// watchdog tells the service manager that all roles are alive, as often as it wants to be told.
 func (d *daemon) watchdog(ctx context.Context) error {
 	every, err := sd.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {
-		return nil //nolint:nilerr // no watchdog is wanted, or not in a form that we know
+		return nil //nolint:nilerr // no watchdog is wanted, or its form is unknown
 	}
 	t := time.NewTicker(every / 3)
 	defer t.Stop()
@@ -337,7 +336,7 @@ func (d *daemon) config() *config.Config {
 	return d.cfg
 }
 
-// protection is whose hops the process protects, and who hears of them.
+// protection says whose hops the process protects, and who is told of events.
 func (d *daemon) protection() protect.Options {
 	return protect.Options{
 		Filter: d.Filter, Owner: d.Owner, Socket: d.cfg.IPsec.Socket, Log: d.Log,
@@ -346,7 +345,7 @@ func (d *daemon) protection() protect.Options {
 	}
 }
 
-// Plan is what a configuration sets up so that peers are protected.
+// Plan describes what a configuration sets up so that peers are protected.
 func (p Program) Plan(path string) (string, error) {
 	cfg, err := p.Load(path)
 	if err != nil {
@@ -361,10 +360,9 @@ func (p Program) Plan(path string) (string, error) {
 	return protect.Plan(p.Owner, p.protect(cfg), links...), nil
 }
 
-// Purge takes everything of ours out of the kernel and out of strongSwan: routes,
-// filter table, protection of peers. The store stays; its folder says how to
-// forget that too. A process that runs is an error, and loses nothing.
-// Without a file (path is "") the defaults hold.
+// Purge removes everything of ours from the kernel and from strongSwan: routes, filter table,
+// protection of peers. The store stays. If a process runs, that is an error, and nothing is
+// removed. If path is "", the defaults are used.
 func (p Program) Purge(path string) error {
 	return process.Purge(path, p.Load, p.Default, p.Namespace, strings.TrimSuffix(p.Command, " run")+" purge", p.purge)
 }

@@ -18,18 +18,18 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// unwritten is an error of something that the state folder would not take. It
-// costs what should have been kept there, and nothing else.
+// unwritten says that the state folder could not be written. Only what should have been kept
+// there is lost.
 type unwritten struct {
-	what string // that is not kept, and what follows from that
+	what string // what is not kept, and what follows from that
 	err  error
 }
 
 func (u *unwritten) Error() string { return u.what + ": " + u.err.Error() }
 func (u *unwritten) Unwrap() error { return u.err }
 
-// bear is an error that ends a start, or nil. What the state folder would not take
-// ends none: the operator is told, here and by the status.
+// bear returns err if it has to end a start, and nil if not. An error of the state folder does
+// not end a start: it is logged, and the status shows it.
 func (d *daemon) bear(err error) error {
 	var u *unwritten
 	if !errors.As(err, &u) {
@@ -40,7 +40,7 @@ func (d *daemon) bear(err error) error {
 	return nil
 }
 
-// identify is who the process is for servers.
+// identify finds out by which identifier servers know the process.
 func (d *daemon) identify() (*identity.Identity, error) {
 	switch c := d.cfg.RelayID; {
 	case c.Source == config.RelayIDOnFile && c.Token:
@@ -53,7 +53,7 @@ func (d *daemon) identify() (*identity.Identity, error) {
 	}
 }
 
-// identified has all roles take over the identifier that has just come to be known.
+// identified has all roles take over the identifier when it becomes known.
 func (d *daemon) identified(ctx context.Context) {
 	for _, name := range slices.Sorted(maps.Keys(d.players)) {
 		if err := d.players[name].Reconfigure(ctx, d.config()); err != nil {
@@ -62,9 +62,9 @@ func (d *daemon) identified(ctx context.Context) {
 	}
 }
 
-// relayID is the relay's identity (RFC 5460 section 5.4, RFC 6925): as
-// configured, or a DUID-UUID that is made once and kept in the state folder. One
-// that cannot be kept is none: servers would see another relay after each start.
+// relayID is the relay's identity (RFC 5460 section 5.4, RFC 6925): the configured one, or a
+// DUID-UUID that is made once and kept in the state folder. If it cannot be kept, there is none:
+// servers would see another relay after each start.
 func relayID(c config.RelayID, state string) (dhcp6.DUID, error) {
 	if c.Source == config.RelayIDConfigured {
 		return c.Value, nil
@@ -101,13 +101,13 @@ func trimNewline(b []byte) []byte {
 	return b
 }
 
-// writeDurably makes a file that is either wholly there or not at all.
+// writeDurably makes a file that is there as a whole or not at all.
 func writeDurably(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone already where the renaming worked
+	defer os.Remove(f.Name()) // it is gone if it was renamed
 	if _, err := f.Write(text); err != nil {
 		return errors.Join(err, f.Close())
 	}
@@ -124,15 +124,14 @@ func writeDurably(path string, text []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// privacyKey is the key of hashes: made anew at each start, or once and kept in
+// privacyKey is the key of hashes: a new one at each start, or one that is made once and kept in
 // the state folder.
 func privacyKey(kept bool, state string) (privacy.Key, error) {
 	key := privacy.NewKey()
 	path := filepath.Join(state, "privacy-key")
 	if !kept {
-		// One that is not wanted any more would still tell whose hashes are whose.
-		// A file system that takes no writes would refuse to remove one that is
-		// not there either.
+		// A key that is not wanted any more would still tell whose hashes are whose. On a file
+		// system that accepts no writes, removing fails even if the file is not there.
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			return key, nil
 		}

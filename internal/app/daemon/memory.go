@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// What a burst of work takes from the system, the runtime keeps for the next one.
-// A relay is calm nearly always, and on small machines; so it gives back, once it
-// is, what it does not use.
+// After much work, the Go runtime keeps the memory for the next time. A relay has little to do
+// most of the time, often on a small machine. So when there is little to do, it returns the
+// memory that it does not use to the system.
 const (
 	lookEvery  = 2 * time.Second
 	calm       = 200     // datagrams in that time
@@ -40,8 +40,8 @@ func (d *daemon) giveBack(ctx context.Context) error {
 	}
 }
 
-// memory is what the last collection found in use, and what the heap holds of the
-// system's memory.
+// memory is how much the last collection found in use, and how much memory of the system the heap
+// has.
 func memory() (used, taken uint64) {
 	samples := []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"},

@@ -12,9 +12,9 @@ import (
 	"fairlead/internal/app/service"
 )
 
-// Reload reads the configuration file again, and says what that changes. A file
-// with errors, one that changes what a running process cannot, or one that takes
-// the rule from links with delegations, changes nothing.
+// Reload reads the configuration file again, and tells what that changes. It changes nothing if
+// the file has errors, changes what a running process cannot, or takes the rule from links with
+// delegations.
 func (d *daemon) Reload(ctx context.Context, r api.ReloadRequest, who string) (api.ReloadResult, error) {
 	return d.Process.Reload(ctx, d.Told, r, who, d.reload)
 }
@@ -53,7 +53,7 @@ func (d *daemon) reload(ctx context.Context, r api.ReloadRequest) (api.ReloadRes
 	return result, nil
 }
 
-// prospect is what another configuration would change. Nothing is changed.
+// prospect tells what another configuration would change. It changes nothing.
 func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadResult, error) {
 	old := d.config()
 	result := api.ReloadResult{Links: []api.LinkChange{}, Settings: old.SettingsChanged(next)}
@@ -74,20 +74,20 @@ func (d *daemon) prospect(ctx context.Context, next *config.Config) (api.ReloadR
 	return result, nil
 }
 
-// addTo adds numbers to those of the same keys, such as the leases of two families on a link.
+// addTo adds numbers to those with the same keys, such as the leases of two families on a link.
 func addTo[N int | uint64](all, more map[string]N) {
 	for key, n := range more {
 		all[key] += n
 	}
 }
 
-// take has a configuration hold that is good.
+// take makes a good configuration the present one.
 func (d *daemon) take(ctx context.Context, next *config.Config) error {
 	if err := d.api.Reconfigure(&next.Process); err != nil {
 		return err
 	}
-	// New peers' guard holds before anything is sent to them, that of old ones
-	// until nothing is.
+	// New peers are guarded before anything is sent to them, and old ones until nothing is sent
+	// to them.
 	if err := d.Hops.Reconfigure(d.protect(next)); err != nil {
 		return err
 	}
@@ -111,8 +111,7 @@ func (d *daemon) take(ctx context.Context, next *config.Config) error {
 	return nil
 }
 
-// lostOf are the links with delegations that a reload takes the rule from; nil if
-// there is none.
+// lostOf are the links with delegations that lose their rule by a reload; nil if there is none.
 func lostOf(r *api.ReloadResult) *api.LossError {
 	var lost []api.LinkHoldings
 	for i := range r.Links {
@@ -126,8 +125,7 @@ func lostOf(r *api.ReloadResult) *api.LossError {
 	return &api.LossError{Links: lost}
 }
 
-// needsRestart refuses what a running process cannot change without letting go
-// of what it holds.
+// needsRestart refuses changes that a running process cannot make without losing its state.
 func needsRestart(old, next *config.Config) error {
 	own := []process.Setting{
 		{Key: "state", Changed: old.State != next.State},
@@ -143,7 +141,7 @@ func needsRestart(old, next *config.Config) error {
 	return process.NeedsRestart(&old.Process, &next.Process, own...)
 }
 
-// mergedKeys are the roles that one of two configurations has.
+// mergedKeys are the roles that at least one of two configurations has.
 func mergedKeys(old, next map[string]config.Section) map[string]config.Section {
 	all := maps.Clone(old)
 	if all == nil {

@@ -30,15 +30,15 @@ type wire struct {
 	sockets *sockets
 }
 
-// openSockets opens the sockets of the families that are spoken, and hands each role its
-// own or its share of them.
+// openSockets opens the sockets of the families that roles speak, and gives each role its
+// sockets, or its share of them.
 func (d *daemon) openSockets() error {
 	for _, f := range []struct {
 		dhcp config.Family
 		ip   udp.Family
 		of   network.Family
 	}{{config.DHCPv6, udp.IPv6, network.IPv6}, {config.DHCPv4, udp.IPv4, network.IPv4}} {
-		var players []role.Player // by the names of their roles
+		var players []role.Player // in the order of their roles' names
 		for i := range d.Roles {
 			s := &d.Roles[i].Section
 			if p := d.players[s.Name]; p != nil && s.Family == f.dhcp {
@@ -66,7 +66,7 @@ func (d *daemon) openSockets() error {
 	return nil
 }
 
-// feedRoles hands out what comes in to the roles that share sockets.
+// feedRoles gives datagrams that come in to the roles that share sockets.
 func (d *daemon) feedRoles(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range d.wires {
@@ -75,7 +75,7 @@ func (d *daemon) feedRoles(ctx context.Context) error {
 	return group.Wait()
 }
 
-// judged takes in all that has come, and reports whether the sockets were empty then.
+// judged takes in everything that has come, and reports whether the sockets were then empty.
 func (d *daemon) judged() bool {
 	empty := true
 	for _, w := range d.wires {
@@ -94,7 +94,7 @@ func (d *daemon) received() (total uint64) {
 	return total
 }
 
-// traffic is what passed the sockets, of all families together.
+// traffic counts the datagrams of all families together.
 func (d *daemon) traffic() (t api.SocketCounters) {
 	t = api.SocketCounters{Received: make(map[string]uint64), Sent: make(map[string]uint64), Drops: make(map[string]uint64)}
 	for _, w := range d.wires {
@@ -106,7 +106,7 @@ func (d *daemon) traffic() (t api.SocketCounters) {
 	return t
 }
 
-// closeSockets closes the sockets at the end, once what was decided has left.
+// closeSockets closes the sockets at the end, when everything has left that was decided.
 func (d *daemon) closeSockets(ctx context.Context) error {
 	<-ctx.Done()
 	for _, p := range d.players {
@@ -119,7 +119,7 @@ func (d *daemon) closeSockets(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// taken names in an error of opening sockets who has the port.
+// taken adds to an error of opening sockets which program has the port.
 func taken(f network.Family, err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return err
@@ -135,23 +135,23 @@ func taken(f network.Family, err error) error {
 	return fmt.Errorf("%w: it is used by %s", err, strings.Join(names, ", "))
 }
 
-// shared is host/udp.
+// shared are the sockets of host/udp.
 type shared interface {
 	engine.Receiver
 	role.Sockets
 }
 
-// sockets are the sockets as the roles have them. One role reads from them by itself.
-// Where there are several, each has a share: what comes in on a link is fed to the role
-// that has its clients there, everything else to the first role that hears it, and what
-// none hears to the first, which counts it.
+// sockets are the sockets that roles share. A single role reads from them by itself. If there are
+// several, each has a share: a datagram on a link goes to the role that has its clients there,
+// any other one to the first role that hears it. If no role hears it, it goes to the first, which
+// counts it.
 type sockets struct {
 	conn   shared
 	shares []*share
 
 	mu     sync.Mutex // guards all following fields
 	owner  map[int]*share
-	locals map[udp.Local]int // how many roles speak from there
+	locals map[udp.Local]int // number of roles that speak from there
 }
 
 // inbox is engine.Inbox.
@@ -161,13 +161,13 @@ type inbox interface {
 	Judge(at instant.Instant) (empty bool)
 }
 
-// share is what one role has of the sockets.
+// share is the part of the sockets that one role has.
 type share struct {
 	of      *sockets
 	player  role.Player
 	inbox   inbox
 	clients []udp.Link // guarded by of.mu
-	fed     bool       // in this drain; guarded by of.mu
+	fed     bool       // it got a datagram in this drain; guarded by of.mu
 }
 
 func newSockets(conn shared) *sockets {
@@ -178,7 +178,7 @@ func (s *sockets) add(p role.Player) {
 	s.shares = append(s.shares, &share{of: s, player: p, inbox: p.Inbox()})
 }
 
-// open has the players begin.
+// open has the players open their share.
 func (s *sockets) open() {
 	for _, x := range s.shares {
 		if len(s.shares) == 1 {
@@ -207,10 +207,10 @@ func (s *sockets) run(ctx context.Context) error {
 	}
 }
 
-// atOnce is how many datagrams are taken from the sockets before the roles are told.
+// atOnce bounds the datagrams that are read from the sockets before the roles are told.
 const atOnce = 512
 
-// feed hands out what has come, and reports whether there was anything.
+// feed gives datagrams to the roles, and reports whether there were any.
 func (s *sockets) feed(at instant.Instant) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,10 +241,10 @@ func (s *sockets) of(d *udp.Datagram) *share {
 	return s.shares[0]
 }
 
-// looksAtOnce is how often the sockets are looked at until they are empty.
+// looksAtOnce bounds how often the sockets are read until they are empty.
 const looksAtOnce = 256
 
-// judge takes in all that has come, and reports whether the sockets were empty then.
+// judge takes in everything that has come, and reports whether the sockets were then empty.
 func (s *sockets) judge(at instant.Instant) bool {
 	switch {
 	case s == nil:
@@ -260,12 +260,12 @@ func (s *sockets) judge(at instant.Instant) bool {
 	return false
 }
 
-// Send is the sockets'.
+// Send sends by the sockets.
 func (x *share) Send(batch []udp.Outgoing, failed func(i int, err error)) {
 	x.of.conn.Send(batch, failed)
 }
 
-// Source is the sockets'.
+// Source asks the sockets.
 func (x *share) Source(to netip.Addr, vrf string) (netip.Addr, error) {
 	return x.of.conn.Source(to, vrf)
 }

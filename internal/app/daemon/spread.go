@@ -6,9 +6,9 @@ import (
 	"fairlead/internal/host/netlink"
 )
 
-// spread brings each event of links and routes to n roles, until the watch ends, which
-// closes all channels. A role that is slow holds the others up: the kernel says when its
-// buffer was too small for that, and then everything is read anew.
+// spread gives each event of links and routes to n roles, until the watch ends, which closes all
+// channels. A slow role delays the others. If the kernel's buffer is then too small, the kernel
+// says so, and everything is read again.
 func spread(watch context.Context, events <-chan netlink.Event, n int) []<-chan netlink.Event {
 	if n == 1 {
 		return []<-chan netlink.Event{events}

@@ -18,7 +18,7 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// Status is the process and its roles at a glance.
+// Status is the status of the process and its roles.
 func (d *daemon) Status(ctx context.Context) (api.Status, error) {
 	c, err := d.counters(ctx)
 	if err != nil {
@@ -27,7 +27,7 @@ func (d *daemon) Status(ctx context.Context) (api.Status, error) {
 	return d.judge(ctx, &c)
 }
 
-// judge is the status that figures belong to.
+// judge makes the status from these figures.
 func (d *daemon) judge(ctx context.Context, c *api.Counters) (api.Status, error) {
 	s := api.Status{
 		Version: c.Version, Started: c.Started, Uptime: api.Lifetime(time.Since(c.Started)),
@@ -50,13 +50,13 @@ func (d *daemon) judge(ctx context.Context, c *api.Counters) (api.Status, error)
 	return s, nil
 }
 
-// reasons are what is not as it should be, in words that name no client.
+// reasons says in words what is not as it should be, without naming a client.
 func (d *daemon) reasons(ctx context.Context) ([]string, error) {
 	s, err := d.Status(ctx)
 	return s.Reasons(), err
 }
 
-// Counters is one snapshot of every figure there is.
+// Counters is one snapshot of all figures.
 func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
 	c, err := d.counters(ctx)
 	if err != nil {
@@ -67,7 +67,7 @@ func (d *daemon) Counters(ctx context.Context) (api.Counters, error) {
 	return c, err
 }
 
-// counters are Counters without the verdict.
+// counters is the snapshot without the number of things that are wrong.
 func (d *daemon) counters(ctx context.Context) (api.Counters, error) {
 	c := api.Counters{
 		Version: service.Version(), Started: d.Started, Config: d.Reloads(),
@@ -99,7 +99,7 @@ func (d *daemon) Peers(ctx context.Context) ([]api.Peer, error) {
 	return c.Peers, err
 }
 
-// wrong is what of the things that all roles share an operator should see to, in words.
+// wrong tells an operator what is wrong in the parts that all roles share.
 func (d *daemon) wrong() []string {
 	words := append([]string{}, d.unwritten...)
 	add := func(bad bool, text string) {
@@ -128,9 +128,9 @@ func (d *daemon) wrong() []string {
 	return append(words, protect.Degraded(d.Hops.States())...)
 }
 
-// flooding is what an operator should know of a link that fills the queue of all.
+// flooding tells an operator of a link that fills the queue of all links.
 func flooding(index int, lost uint64) string {
-	name := fmt.Sprint("with index ", index) // it has just gone
+	name := fmt.Sprint("with index ", index) // if the link has just gone
 	if on, err := net.InterfaceByIndex(index); err == nil {
 		name = on.Name
 	}

@@ -5,9 +5,9 @@ import (
 	"fairlead/internal/app/config"
 )
 
-// LinkChange is what becomes of a link with clients of a role, which has these rules for it
-// now and then; nil is none. changed are the keys in which two rules differ. Where nothing
-// changes, the Change is empty.
+// LinkChange tells what happens to a link with clients of a role. now and then are the rules for
+// it, before and after the change; nil means none. changed finds the keys in which two rules
+// differ. If nothing changes, Change is empty.
 func LinkChange[R any](role string, on api.LinkHoldings, now, then *R, changed func(now, then *R) []config.KeyChange) api.LinkChange {
 	c := api.LinkChange{LinkHoldings: on, Role: role}
 	switch {

@@ -1,6 +1,5 @@
-// Package role says what the process needs to know of a role, and what it lends to one
-// that is played. A role is registered, not built in: it is one value, which
-// cmd/fairlead names. The process knows no role by name.
+// Package role says what the process needs to know of a role, and what it lends to a role that it
+// plays. A role is one value, which cmd/fairlead names. The process knows no role by name.
 package role
 
 import (
@@ -32,85 +31,85 @@ import (
 type Role struct {
 	// Section is the role's part of the configuration. Its name is the role's.
 	Section config.Kind
-	// Protect is what a configuration wants protected; nil: its peers, and strangers are
-	// the role's own to refuse.
+	// Protect is what a configuration wants protected. nil: the peers of the configuration, and
+	// the role itself refuses strangers.
 	Protect func(*config.Config) protect.Settings
-	// Commands are what an operator can ask a running role, or have it do.
+	// Commands are the commands with which an operator asks or changes a running role.
 	Commands []cli.Command
-	// New is a player of the role. It does nothing yet.
+	// New makes a player of the role, which does nothing yet.
 	New func(h *House) Player
 }
 
-// House is what the process lends to a role that it plays. The guard's has no more than
-// Process, Told, Config, Hops and Wrong.
+// House is what the process lends to a role that it plays. That of the guard has only Process,
+// Told, Config, Hops and Wrong.
 type House struct {
 	*process.Process
-	Told     *slog.Logger // Log, and those who watch are told of its warnings
+	Told     *slog.Logger // like Log; those who watch are told of its warnings too
 	Config   *config.Config
 	BootID   string
 	Host     string             // the host's name
-	Identity *identity.Identity // who we are for servers
+	Identity *identity.Identity // by which servers know us
 	Store    *store.Store
-	History  *history.History // where a role keeps what it has decided
+	History  *history.History // keeps what a role has decided
 	Netlink  *netlink.Conn
 	Events   <-chan netlink.Event // of links and routes, for this role
 	Filter   *nft.Table
-	Kernel   *kernel.Kernel // what all roles have there
+	Kernel   *kernel.Kernel // all routes and filter elements of all roles
 	Hops     *protect.Supervisor
 	Hook     *hook.Runner
-	Bindings *bindings.House // of all roles
+	Bindings *bindings.House // books of all roles
 
-	// Wrong is what does not work as it should of what all roles share, in words.
+	// Wrong says in words what does not work as it should in the parts that all roles share.
 	Wrong func() []string
 }
 
-// Player plays a role. Hears, Refused, Reconfigure, Count, Judge and Prospect are called
-// while Tasks run, from several goroutines.
+// Player plays a role. Hears, Refused, Reconfigure, Count, Judge and Prospect are called while
+// Tasks run, by several goroutines.
 type Player interface {
-	// Restore brings the host to what was kept, before any socket is open, and returns
-	// how many leases are held on each link.
+	// Restore brings the host to the state that was kept, before any socket is open. It returns
+	// the number of leases on each link.
 	Restore() (held map[string]int, err error)
-	// Open hands the player its sockets, before Tasks run. Where roles share them in is
-	// nil, and what comes is fed to Inbox.
+	// Open gives the player its sockets, before Tasks run. If roles share them, in is nil, and
+	// datagrams are fed to Inbox.
 	Open(in engine.Receiver, out Sockets)
-	// Inbox is where its datagrams go. It is not asked of a guard, which has none.
+	// Inbox is where datagrams for the role go. A guard has none, and is not asked.
 	Inbox() *engine.Inbox
-	// Hears reports whether a datagram that came in on a link without clients of any role
-	// is for the role, such as a peer's. It is asked where several roles share the sockets.
+	// Hears reports whether a datagram that came in on a link without clients of any role is for
+	// this role, such as a peer's. It is called where several roles share the sockets.
 	Hears(d *udp.Datagram) bool
-	// Tasks are what runs until its context ends, by name.
+	// Tasks run until their context ends, by name.
 	Tasks() map[string]process.Task
-	// Done is closed when all has left that was decided before the end.
+	// Done is closed when everything has left that was decided before the end.
 	Done() <-chan struct{}
 	// Alive returns once the player has answered.
 	Alive(ctx context.Context) error
-	// Refused is told what the network says of a message to a peer.
+	// Refused takes in an error of the network about a message to a peer.
 	Refused(udp.Refusal)
 
 	// Routes are the role's own paths of the control interface.
 	Routes() []control.Route
-	// Collectors are the role's own metrics, beside those of api.Counters.
+	// Collectors are the role's own metrics. api.Counters has the others.
 	Collectors() []prometheus.Collector
-	// Count fills in the figures that are the role's.
+	// Count fills in the role's figures.
 	Count(ctx context.Context, c *api.Counters) error
-	// Judge adds to a status, which has the figures of c, what the role knows to be wrong.
+	// Judge adds to a status what the role knows to be wrong. The status has the figures of c.
 	Judge(ctx context.Context, s *api.Status, c *api.Counters) error
 
-	// Prospect adds what another configuration would change for the role, and returns how
-	// many leases are held on each link. Nothing is changed.
+	// Prospect adds what another configuration would change for the role, and returns the number
+	// of leases on each link. It changes nothing.
 	Prospect(ctx context.Context, next *config.Config, r *api.ReloadResult) (held map[string]int, err error)
-	// Reconfigure has another configuration hold. It is done wholly once it has begun,
-	// whatever becomes of ctx.
+	// Reconfigure makes another configuration the present one. Once it has begun, it is done as a
+	// whole, even if ctx ends.
 	Reconfigure(ctx context.Context, next *config.Config) error
 
 	Close() error
 }
 
-// Sockets are where datagrams leave, and what opens them: host/udp.
+// Sockets are the sockets of host/udp: datagrams leave by them.
 type Sockets interface {
 	engine.Sender
-	// SetLinks says which links the role's clients are on, and AddLocal and RemoveLocal
-	// from which addresses it speaks to peers.
+	// SetLinks says on which links the role's clients are. AddLocal and RemoveLocal say from
+	// which addresses it speaks to peers.
 	SetLinks(client []udp.Link) error
 	AddLocal(at udp.Local) error
 	RemoveLocal(at udp.Local) error

@@ -1,7 +1,7 @@
-// Package guard plays the guard of "fairlead guard": it protects the DHCP traffic of
-// somebody else's server or relay agent on this host as RFC 8213 asks for, with the same
-// configuration of peers as the relay's own. The program that it protects knows
-// nothing of it. It relays nothing itself, and keeps nothing.
+// Package guard plays the guard of "fairlead guard". It protects the messages of another
+// program's DHCP server or relay agent on this host as RFC 8213 asks for, by a configuration of
+// peers as the relay has. The program that it protects does not know of it. The guard relays
+// nothing itself, and keeps nothing.
 package guard
 
 import (
@@ -36,20 +36,20 @@ func Role() role.Role {
 	}
 }
 
-// guard is all parts of the role.
+// guard has all parts of the role.
 type guard struct {
 	house *role.House
 
 	mu       sync.Mutex // guards all following fields
 	cfg      *config.Config
 	programs []api.Program
-	hidden   string // why there may be more of them
+	hidden   string // why there may be more programs
 }
 
 var _ role.Player = (*guard)(nil)
 
-// settings are what the peers of a file want. Where they are to be in clear, the guard
-// tables let them be.
+// settings make the protection that a file asks for. Messages of peers with protection none pass
+// the guard tables in clear.
 func settings(cfg *config.Config) protect.Settings {
 	own := cfg.Sections[config.GuardName].(*config.Guard)
 	s := protect.Settings{Hops: cfg.Hops(), Others: own.Others, Remove: cfg.IPsec.Remove}
@@ -64,16 +64,16 @@ func settings(cfg *config.Config) protect.Settings {
 // Restore has nothing to restore.
 func (g *guard) Restore() (map[string]int, error) { return nil, nil }
 
-// Open is not called: a guard has no sockets, and no inbox.
+// Open is never called: a guard has no sockets and no inbox.
 func (g *guard) Open(engine.Receiver, role.Sockets) {}
 
-// Inbox is none.
+// Inbox is nil.
 func (g *guard) Inbox() *engine.Inbox { return nil }
 
-// Hears is not asked.
+// Hears is never called.
 func (g *guard) Hears(*udp.Datagram) bool { return false }
 
-// Refused is not called.
+// Refused is never called.
 func (g *guard) Refused(udp.Refusal) {}
 
 // Tasks are what runs.
@@ -81,13 +81,13 @@ func (g *guard) Tasks() map[string]process.Task {
 	return map[string]process.Task{"programs": g.watchPrograms}
 }
 
-// Done is not asked for.
+// Done is never called.
 func (g *guard) Done() <-chan struct{} { return nil }
 
-// Alive is true: there is no loop that could hang.
+// Alive succeeds, because there is no loop that could hang.
 func (g *guard) Alive(context.Context) error { return nil }
 
-// Routes are the guard's status, which is another one than the relay's.
+// Routes has the guard's status, which is not that of a relay.
 func (g *guard) Routes() []control.Route { return control.Guard(g) }
 
 // Collectors are the figures of the guard.
@@ -95,15 +95,15 @@ func (g *guard) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{metrics.Guard(g.Status)}
 }
 
-// Count has nothing to count that api.Counters has.
+// Count has nothing that belongs into api.Counters.
 func (g *guard) Count(context.Context, *api.Counters) error { return nil }
 
-// Prospect has nothing to add: peers and settings are all that a guard has.
+// Prospect adds nothing: a guard has only peers and settings, which the process compares.
 func (g *guard) Prospect(context.Context, *config.Config, *api.ReloadResult) (map[string]int, error) {
 	return nil, nil
 }
 
-// Reconfigure has a configuration hold.
+// Reconfigure makes a configuration the present one.
 func (g *guard) Reconfigure(_ context.Context, next *config.Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -120,7 +120,7 @@ func (g *guard) config() *config.Config {
 	return g.cfg
 }
 
-// Status is the guard at a glance.
+// Status is the status of the guard.
 func (g *guard) Status(context.Context) (api.GuardStatus, error) {
 	states, cfg := g.house.Hops.States(), g.config()
 	s := api.GuardStatus{
@@ -135,7 +135,7 @@ func (g *guard) Status(context.Context) (api.GuardStatus, error) {
 	return s, nil
 }
 
-// Judge adds what programs make of the protection.
+// Judge adds problems with programs.
 func (g *guard) Judge(_ context.Context, s *api.Status, _ *api.Counters) error {
 	s.Degraded = append(s.Degraded, g.wrong()...)
 	return nil
@@ -163,10 +163,10 @@ func (g *guard) wrong() (words []string) {
 	return words
 }
 
-// watchEvery is how often programs are looked for that IPsec cannot protect.
+// watchEvery is the time between two searches for programs that IPsec cannot protect.
 const watchEvery = 5 * time.Second
 
-// watchPrograms looks for programs that pass IPsec by, and says so once for each.
+// watchPrograms looks for programs whose messages bypass IPsec, and logs each of them once.
 func (g *guard) watchPrograms(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

@@ -5,7 +5,7 @@ import (
 	"fairlead/internal/app/network"
 )
 
-// absent is what the configuration names and no interface has as its name now.
+// absent tells what the configuration names although no interface has that name now.
 func absent(cfg *config.Config, net *network.Network) []string {
 	var match []string
 	for i := range section(cfg).Links {

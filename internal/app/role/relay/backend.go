@@ -33,7 +33,7 @@ func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) erro
 	})
 }
 
-// degraded is what of the relay an operator should see to, in words.
+// degraded tells an operator what is wrong with the relay.
 func (d *player) degraded(c *api.Counters) []string {
 	var words []string
 	add := func(bad bool, text string) {
@@ -60,8 +60,8 @@ func (d *player) degraded(c *api.Counters) []string {
 	return words
 }
 
-// notForwarding is what an operator should know of links whose packets the kernel does
-// not pass on: there delegations are of no use.
+// notForwarding tells an operator of links whose packets the kernel does not forward: there,
+// delegations are useless.
 func notForwarding(links []api.Link) string {
 	off := []string{}
 	for i := range links {
@@ -89,7 +89,7 @@ func (d *player) Links(ctx context.Context) ([]api.Link, error) {
 	return links, err
 }
 
-// shown are links with what was dropped there for its source.
+// shown are links, with the packets that were dropped there for their source.
 func (d *player) shown(views []relay6.LinkView) []api.Link {
 	spoofed := d.House.Kernel.Spoofed()
 	links := make([]api.Link, 0, len(views))

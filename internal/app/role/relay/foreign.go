@@ -17,18 +17,18 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// foreignRoutes tells of routes of others that take packets away from clients, and of
-// those that lead to links whose clients may use them as source.
+// foreignRoutes tells of routes of other programs: those that take packets away from clients, and
+// those that permit their prefixes as source on a link.
 type foreignRoutes struct {
 	d     *player
-	known []api.ForeignRoute // when it was last looked
+	known []api.ForeignRoute // found by the last look
 
 	mu      sync.Mutex             // guards all following fields
 	watcher *netlink.ForeignRoutes // nil: it could not be opened yet
 	tables  map[int]uint32         // the last argument of watchRouted
 }
 
-// lookAnew is how long it waits before it looks again where the kernel did not let it.
+// lookAnew is how long it waits to look again after the kernel has refused.
 const lookAnew = time.Minute
 
 func (f *foreignRoutes) run(ctx context.Context) error {
@@ -53,7 +53,7 @@ func (f *foreignRoutes) watch(ctx context.Context) error {
 	return w.Run(ctx, func() { f.update(ctx) })
 }
 
-// open begins to listen, unless that has begun.
+// open begins to listen, unless it listens already.
 func (f *foreignRoutes) open() (*netlink.ForeignRoutes, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +69,7 @@ func (f *foreignRoutes) open() (*netlink.ForeignRoutes, error) {
 	return w, nil
 }
 
-// Close ends what open began.
+// Close ends what open has begun.
 func (f *foreignRoutes) Close() error {
 	f.mu.Lock()
 	w := f.watcher
@@ -81,7 +81,7 @@ func (f *foreignRoutes) Close() error {
 	return w.Close()
 }
 
-// update takes in what there is, and logs what has come and what has gone.
+// update takes in what there is now, and logs which routes have come and gone.
 func (f *foreignRoutes) update(ctx context.Context) {
 	if f.d.Engine.Call(ctx, func(_ instant.Now, eff *effect.Effects) { f.permit(f.d.Engine.Core, eff) }) != nil {
 		return // the process ends
@@ -98,7 +98,7 @@ func (f *foreignRoutes) update(ctx context.Context) {
 // maxTold bounds how many routes are named in the log at once.
 const maxTold = 10
 
-// tell logs those routes of some that are not among others.
+// tell logs the routes in some that are not in others.
 func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.ForeignRoute) {
 	told := 0
 	for _, r := range some {
@@ -116,15 +116,15 @@ func (f *foreignRoutes) tell(level slog.Level, text string, some, others []api.F
 	}
 }
 
-// look is what there is now, with the clients that are dark, and how many more routes
-// there are than are remembered.
+// look finds the present foreign routes with the clients that they affect, and the number of
+// further routes, which are not remembered.
 func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, more int, err error) {
 	f.mu.Lock()
 	w := f.watcher
 	f.mu.Unlock()
 	routes = []api.ForeignRoute{}
 	if w == nil {
-		return routes, 0, nil // not looked yet
+		return routes, 0, nil // there was no look yet
 	}
 	all, more := w.Found()
 	if len(all) == 0 {
@@ -139,9 +139,9 @@ func (f *foreignRoutes) look(ctx context.Context) (routes []api.ForeignRoute, mo
 	})
 }
 
-// darkened says whom a foreign route takes packets from; ok is false where it leads to
-// the client as well, and where it is for a prefix of another link that serves clients:
-// such may lie within a delegation, and are not part of it.
+// darkened finds the client that a foreign route takes packets from. ok is false if the route
+// leads to the client too. It is also false if the route is for the prefix of another link with
+// clients: such a prefix may lie within a delegation, and is not a part of it.
 func (d *player) darkened(f *netlink.Foreign) (r api.ForeignRoute, ok bool) {
 	link := d.relay.Net.Name(f.Link)
 	held, is := d.Engine.Core.DelegationOn(link, f.Ours)

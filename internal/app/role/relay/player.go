@@ -1,10 +1,10 @@
-// Package relay plays the DHCPv6 relay: it puts the core, the kernel, the store and the
-// operators' questions together, in the order that RFC 8987 S-1 asks for. What was kept
-// is restored and installed before the process opens the first socket, and compared with
-// what the kernel has as a whole after that.
+// Package relay plays the DHCPv6 relay. It connects the core, the kernel, the store and the
+// operators' questions, in the order that RFC 8987 S-1 asks for: what was kept is restored and
+// installed before the process opens the first socket. All of it is compared with the kernel
+// after that.
 //
-// The engine drives the core, and calls on relay for what is the relay's own. The
-// other parts only bring events. All of them end when their context does.
+// The engine drives the core, and calls relay for what is the relay's own. The other parts only
+// bring events. All of them end when their context does.
 package relay
 
 import (
@@ -31,7 +31,7 @@ func Role() role.Role {
 	}
 }
 
-// player is all parts of the relay.
+// player has all parts of the relay.
 type player struct {
 	role.Base[*relay6.Relay]
 	relay         *relay
@@ -75,7 +75,7 @@ func newPlayer(h *role.House) *player {
 // section is the relay's part of a configuration.
 func section(c *config.Config) *config.Relay6 { return c.Sections["relay6"].(*config.Relay6) }
 
-// Restore brings the kernel to what was kept.
+// Restore brings the kernel to the state that was kept.
 func (d *player) Restore() (held map[string]int, err error) {
 	if err := d.restore(); err != nil {
 		return nil, err
@@ -86,14 +86,14 @@ func (d *player) Restore() (held map[string]int, err error) {
 	return heldOn(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
 }
 
-// Tasks are what runs.
+// Tasks adds the look for foreign routes.
 func (d *player) Tasks() map[string]process.Task {
 	tasks := d.Base.Tasks()
 	tasks["foreign"] = d.foreign.run
 	return tasks
 }
 
-// Hears reports whether a datagram is one of relay agents or servers.
+// Hears reports whether a datagram is one that relay agents or servers send.
 func (d *player) Hears(m *udp.Datagram) bool { return network.FromRelayOrServer(m.Payload) }
 
 // Routes are the relay's paths.

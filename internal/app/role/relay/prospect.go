@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/core/relay6"
 )
 
-// Prospect adds what another configuration would change. Nothing is changed.
+// Prospect adds what another configuration would change. It changes nothing.
 func (d *player) Prospect(ctx context.Context, next *config.Config, result *api.ReloadResult) (held map[string]int, err error) {
 	var links []relay6.Prospect
 	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.Engine.Core.Prospects(d.coreConfig(next)) })
@@ -27,7 +27,7 @@ func (d *player) Prospect(ctx context.Context, next *config.Config, result *api.
 	return heldOn(links), err
 }
 
-// heldOn are the live delegations by link.
+// heldOn counts the live delegations by link.
 func heldOn(links []relay6.Prospect) map[string]int {
 	held := make(map[string]int)
 	for i := range links {

@@ -12,8 +12,8 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// clients are the clients that an identifier may name, as lists show it: the one with that
-// DUID, and the one of whom no more is known than these addresses.
+// clients are the clients that an identifier may name, in the form that lists show: the client
+// with that DUID, and the client of which only these addresses are known.
 func clients(id api.Identifier) []binding.Client {
 	return []binding.Client{binding.DUID(id), binding.Identified(binding.ByAddress, id)}
 }
@@ -34,7 +34,7 @@ func (d *player) Delegations(ctx context.Context, f api.Filter) ([]api.Delegatio
 	return found, nil
 }
 
-// orphans are what the kernel has and the store does not explain.
+// orphans are the delegations that the kernel has and the store does not explain.
 func (d *player) orphans(ctx context.Context, f *api.Filter) (found []api.Delegation, err error) {
 	err = d.Engine.Call(ctx, func(at instant.Now, _ *effect.Effects) {
 		for o := range d.Engine.Core.Orphans {

@@ -13,10 +13,10 @@ import (
 	"fairlead/internal/core/binding"
 )
 
-// refusedGrants are the grants that were not learned lately, by link and reason. What a
-// limit refuses is not among them: the core knows which limits have no room yet.
+// refusedGrants are the grants that were not learned lately, by link and reason, except those
+// that a limit refused: the core knows which limits are still full.
 type refusedGrants struct {
-	mu  sync.Mutex // guards all
+	mu  sync.Mutex // guards all following fields
 	all map[refusedKey]*refused
 }
 
@@ -29,7 +29,7 @@ type refused struct {
 	last   time.Time
 }
 
-// maxRefused bounds them; the one that is the oldest goes.
+// maxRefused bounds their number; above it, the oldest is forgotten.
 const maxRefused = 256
 
 func (r *refusedGrants) take(e *binding.Event, now time.Time) {
@@ -54,7 +54,7 @@ func (r *refusedGrants) take(e *binding.Event, now time.Time) {
 	one.prefix, one.detail, one.last = e.New.Prefix, e.Detail, now
 }
 
-// lately are those that are not too old, link by link.
+// lately are those that are not too old, by link.
 func (r *refusedGrants) lately(now time.Time) []api.RefusedGrants {
 	r.mu.Lock()
 	defer r.mu.Unlock()

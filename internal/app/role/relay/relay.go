@@ -13,27 +13,27 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// relay is the role that the engine plays: what lies between the relay's core and the
-// network, the operators and the rest of the process.
+// relay is the role that the engine plays: it connects the relay's core with the network, the
+// operators and the rest of the process.
 type relay struct {
 	network.Side[*relay6.Relay]
 
 	build  func(now instant.Now, eff *effect.Effects) (*relay6.Relay, error)
 	probe  func(ctx context.Context, p effect.Probe) (answers, asked bool)
-	routed func(tables map[int]uint32, anew bool) // which links Routed tells of; anew: of some the core has forgotten it
+	routed func(tables map[int]uint32, anew bool) // sets the links that Routed tells of; anew: the core has forgotten some of it
 
-	fell bool // a link went down or away: the core has forgotten what routes lead there
+	fell bool // a link went down or away, and the core has forgotten which routes lead there
 }
 
 var _ engine.Role[*relay6.Relay] = (*relay)(nil)
 
-// Build is a core from the store.
+// Build makes a core from the store.
 func (r *relay) Build(now instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 	return r.build(now, eff)
 }
 
-// Before tells the core what did not leave for peers meanwhile, and what the network says
-// of messages to them.
+// Before tells the core which datagrams did not leave for peers, and which errors the network
+// sent about messages to them.
 func (r *relay) Before(now instant.Now, core *relay6.Relay, eff *effect.Effects) {
 	r.Lost.Count(core)
 	r.Refused.Tell(dhcp6.ServerPort, func(x udp.Refusal) {
@@ -54,9 +54,8 @@ func (r *relay) LinksChanged(core *relay6.Relay) {
 	r.fell = false
 }
 
-// Suspect is the link-address of a Relay-reply, which names the client link that it is
-// for: what one client brings a server to answer must not mute the uplink for all
-// others.
+// Suspect is the link-address of a Relay-reply, which names the client link that it is for. If
+// one client causes such answers of a server, the uplink must not be muted for all others.
 func (r *relay) Suspect(payload []byte) (of [16]byte) {
 	if len(payload) >= 18 && dhcp6.MessageType(payload[0]) == dhcp6.RelayReply {
 		copy(of[:], payload[2:18])
@@ -64,12 +63,12 @@ func (r *relay) Suspect(payload []byte) (of [16]byte) {
 	return of
 }
 
-// Probe asks a next hop.
+// Probe asks a next hop whether it is there.
 func (r *relay) Probe(ctx context.Context, p effect.Probe) (answers, asked bool) {
 	return r.probe(ctx, p)
 }
 
-// inlets are the links as a core's rules have them.
+// inlets are the links, as the rules of a core have them.
 func inlets(core *relay6.Relay) network.Rules {
 	return func(link string) network.Inlet {
 		in := network.Inlet{Name: link}

@@ -7,7 +7,7 @@ import (
 	"fairlead/internal/core/effect"
 )
 
-// Reconfigure has a configuration hold.
+// Reconfigure makes a configuration the present one.
 func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
 	return d.Hold(ctx, next, func(eff *effect.Effects) { d.Engine.Core.Reconfigure(d.coreConfig(next), eff) })
 }

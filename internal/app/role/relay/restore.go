@@ -24,8 +24,8 @@ import (
 	"fairlead/internal/host/store"
 )
 
-// answers reports whether a next hop answers, having used the prefix lately if that is
-// asked, and whether it could be asked.
+// answers reports whether a next hop answers, and, if a prefix is asked for, has used it lately.
+// asked is false if it could not be asked.
 func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool) {
 	if p.Prefix.IsValid() && !d.uses(p) {
 		return false, true
@@ -40,8 +40,8 @@ func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool
 	return there, true
 }
 
-// uses reports whether a next hop has sent from a prefix lately, as far as the filter
-// tells. Where it does not, whether it answers decides.
+// uses reports whether a next hop has lately sent from a prefix. If the filter cannot tell, it
+// returns true: then the answer to the probe decides.
 func (d *player) uses(p effect.Probe) bool {
 	ago, known, err := d.House.Filter.LastUsed(p.NextHop.Link, p.NextHop.LinkLayer, p.Prefix)
 	if err == nil && known {
@@ -62,9 +62,8 @@ func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
 	return &c
 }
 
-// buildCore is a core that knows the links as they are and all that was kept,
-// and the successor of the one before, if there is one. What is kept is not yet
-// compared with the kernel.
+// buildCore makes a core that knows the present links and everything that was kept. It succeeds
+// the core before it, if there is one. What was kept is not compared with the kernel yet.
 func (d *player) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 	return kept.Build(d.House.Told, d.House.Store.Commit, eff, func() (*relay6.Relay, error) { return d.coreOf(n, eff) })
 }
@@ -107,7 +106,7 @@ func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	return core, k.Err
 }
 
-// scanner is where records are read from: host/store.
+// scanner reads records; it is host/store.
 type scanner interface {
 	Scan(from, to []byte, fn func(k, v []byte) bool) error
 }
@@ -116,7 +115,7 @@ type scanner interface {
 type keepsake struct {
 	kept.Reader
 	from   scanner
-	former []store.Op // what was rewritten, and could not be kept so
+	former []store.Op // records that were rewritten in memory, and could not be written
 	blocks []delegation.Block
 }
 
@@ -129,8 +128,8 @@ func newKeepsake(log *slog.Logger, from scanner) *keepsake {
 // rewriteAtOnce bounds how many records one commit rewrites.
 const rewriteAtOnce = 4096
 
-// rewrite turns records of the time when there was one role into those of today. Where
-// the store cannot be written they are read as if it had been done.
+// rewrite turns records of the version that had only one role into present ones. If the store
+// cannot be written, they are read as if it had been.
 func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 	from, to := relay6.FormerRange()
 	for more := true; more; {
@@ -165,8 +164,9 @@ func (s *keepsake) rewrite(commit func([]store.Op) error) error {
 	return nil
 }
 
-// keeper keeps what the engine has decided. What could not be rewritten comes first: the
-// next start would take a former record for a delegation that has ended meanwhile.
+// keeper keeps what the engine has decided. Records that could not be rewritten are written
+// first: otherwise the next start would take an old record for a delegation that has ended
+// meanwhile.
 type keeper struct {
 	to   engine.Keeper
 	mu   sync.Mutex // guards owed
@@ -180,7 +180,7 @@ func (k *keeper) owe(ops []store.Op) {
 	k.owed = ops
 }
 
-// Commit is engine.Keeper's.
+// Commit implements engine.Keeper.
 func (k *keeper) Commit(ops []store.Op) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -194,8 +194,8 @@ func (k *keeper) Commit(ops []store.Op) error {
 	return k.to.Commit(ops)
 }
 
-// withoutOlder leaves out the rewritten records whose keys have records already: a start
-// could not write the store, and what was kept after it is newer.
+// withoutOlder leaves out rewritten records whose keys are in use already: an earlier start could
+// not write the store, and what was kept after that is newer.
 func (s *keepsake) withoutOlder(ops []store.Op) ([]store.Op, error) {
 	some := ops[:0]
 	for _, op := range ops {
@@ -212,7 +212,7 @@ func (s *keepsake) withoutOlder(ops []store.Op) ([]store.Op, error) {
 	return some, nil
 }
 
-// scan is the store's Scan, and goes on with what was rewritten and not kept.
+// scan scans the store, and then the rewritten records that could not be written.
 func (s *keepsake) scan(from, to []byte, fn func(k, v []byte) bool) error {
 	err := s.from.Scan(from, to, fn)
 	for _, op := range s.former {
@@ -236,7 +236,7 @@ func (s *keepsake) readBlocks() error {
 	})
 }
 
-// readLinks yields what was kept of links.
+// readLinks gives the records of links to restore.
 func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) error {
 	lo, hi := relay6.LinkRange()
 	return s.scan(lo, hi, func(k, v []byte) bool {
@@ -250,10 +250,10 @@ func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) e
 	})
 }
 
-// restore brings the kernel to what was kept, before any socket is open (RFC
-// 8987 S-1), and takes in what the kernel had left of an earlier run. What has ended while
-// nobody looked is not installed (RFC 8987 G-8), and what it has in the kernel goes before
-// the relay says that it is ready.
+// restore brings the kernel to the state that was kept, before any socket is open (RFC 8987 S-1),
+// and takes in what an earlier process has left there. A delegation that has ended meanwhile is
+// not installed (RFC 8987 G-8), and its routes and elements are removed before the relay says
+// that it is ready.
 func (d *player) restore() error {
 	started := time.Now()
 	var eff effect.Effects
@@ -276,8 +276,7 @@ func (d *player) restore() error {
 	return nil
 }
 
-// tellOfOrphans says what was not explained, and forgets that there would be any if
-// there are none.
+// tellOfOrphans logs how many orphans there are. If there are none, it says so to the kernel.
 func (d *player) tellOfOrphans(now instant.Now) {
 	why, _ := d.House.Kernel.Unexplained()
 	n := d.Engine.Core.Kernel().Counts().Orphans

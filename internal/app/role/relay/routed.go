@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/host/netlink"
 )
 
-// routedTables are the links where what routes of others lead there is permitted as
-// source, by index, with the routing table of each.
+// routedTables are the links on which prefixes that routes of other programs lead there are
+// permitted as source, by index, with the routing table of each.
 func (r *relay) routedTables(core *relay6.Relay) map[int]uint32 {
 	tables := make(map[int]uint32)
 	for name, l := range r.Net.Links() {
@@ -23,8 +23,8 @@ func (r *relay) routedTables(core *relay6.Relay) map[int]uint32 {
 	return tables
 }
 
-// watchRouted has the routes to some links looked at; with anew also where these links
-// are the same as before.
+// watchRouted sets the links whose routes are looked at. With anew, they are looked at even if
+// these links are the same as before.
 func (f *foreignRoutes) watchRouted(tables map[int]uint32, anew bool) {
 	f.mu.Lock()
 	f.tables = tables
@@ -35,7 +35,7 @@ func (f *foreignRoutes) watchRouted(tables map[int]uint32, anew bool) {
 	}
 }
 
-// routed is what routes of others lead to each of these links, by index.
+// routed are the prefixes that routes of other programs lead to each of these links, by index.
 func (f *foreignRoutes) routed() map[int]netlink.Routed {
 	f.mu.Lock()
 	w := f.watcher
@@ -46,8 +46,8 @@ func (f *foreignRoutes) routed() map[int]netlink.Routed {
 	return w.Routed()
 }
 
-// permit tells a core what routes of others lead to its links, and the log where there
-// are more than are taken.
+// permit tells a core which prefixes routes of other programs lead to its links. It logs links
+// for which there are too many.
 func (f *foreignRoutes) permit(core *relay6.Relay, eff *effect.Effects) {
 	routed := f.routed()
 	for name, l := range f.d.relay.Net.Links() {
@@ -62,8 +62,8 @@ func (f *foreignRoutes) permit(core *relay6.Relay, eff *effect.Effects) {
 	}
 }
 
-// begin looks for the first time, before anything is compared with the kernel: who was
-// permitted before a restart is permitted throughout it.
+// begin looks for the first time, before the kernel is compared: a client that was permitted
+// before a restart stays permitted.
 func (f *foreignRoutes) begin(core *relay6.Relay) {
 	f.watchRouted(f.d.relay.routedTables(core), false)
 	w, err := f.open()
@@ -75,7 +75,7 @@ func (f *foreignRoutes) begin(core *relay6.Relay) {
 	}
 }
 
-// overfull says to which links more routes lead than are taken.
+// overfull tells of the links to which more routes lead than are used.
 func (f *foreignRoutes) overfull() (words []string) {
 	routed := f.routed()
 	for _, index := range slices.Sorted(maps.Keys(routed)) {

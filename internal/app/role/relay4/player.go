@@ -1,5 +1,5 @@
-// Package relay4 plays the DHCPv4 relay: it puts the core, the sockets, the store and the
-// operators' questions together, and the kernel where a rule wants something of it.
+// Package relay4 plays the DHCPv4 relay. It connects the core, the sockets, the store and the
+// operators' questions, and the kernel where a rule needs it.
 package relay4
 
 import (
@@ -38,7 +38,7 @@ func Role() role.Role {
 	}
 }
 
-// player is all parts of the relay.
+// player has all parts of the relay.
 type player struct {
 	role.Base[*relay4.Relay]
 	relay *relay
@@ -70,8 +70,8 @@ func newPlayer(h *role.House) *player {
 	return d
 }
 
-// clients are the clients that an identifier may name: one with that client identifier, and
-// one without any whose hardware has that type (the first octet) and address.
+// clients are the clients that an identifier may name: one with that client identifier, and one
+// without an identifier whose hardware has that type (the first octet) and address.
 func clients(id api.Identifier) []binding.Client {
 	return []binding.Client{binding.ClientID(id), binding.Hardware(id[0], []byte(id[1:]))}
 }
@@ -79,7 +79,7 @@ func clients(id api.Identifier) []binding.Client {
 // section is the relay's part of a configuration.
 func section(c *config.Config) *config.Relay4 { return c.Sections["relay4"].(*config.Relay4) }
 
-// relayID is what sub-option 12 holds.
+// relayID is the content of sub-option 12.
 func (d *player) relayID(c *config.Config) []byte { return c.RelayID.InDHCPv4(d.House.Identity.ID()) }
 
 func (d *player) coreConfig(c *config.Config) *relay4.Config {
@@ -89,8 +89,8 @@ func (d *player) coreConfig(c *config.Config) *relay4.Config {
 	return &core
 }
 
-// buildCore is a core that knows the links and the leases that were kept, the successor of the
-// one before.
+// buildCore makes a core that knows the links and the leases that were kept. It succeeds the core
+// before it.
 func (d *player) buildCore(now instant.Now, eff *effect.Effects) (*relay4.Relay, error) {
 	return kept.Build(d.House.Told, d.House.Store.Commit, eff, func() (*relay4.Relay, error) { return d.coreOf(now, eff) })
 }
@@ -119,7 +119,7 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*relay4.Relay, er
 	return core, k.Err
 }
 
-// Restore has the core begin with what was kept, and brings the kernel to it.
+// Restore makes a core from what was kept, and brings the kernel to that state.
 func (d *player) Restore() (held map[string]int, err error) {
 	var eff effect.Effects
 	if d.Engine.Core, err = d.buildCore(service.Now(), &eff); err != nil {
@@ -135,7 +135,7 @@ func (d *player) Restore() (held map[string]int, err error) {
 	return heldOn(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
 }
 
-// heldOn are the leases by link.
+// heldOn counts the leases by link.
 func heldOn(links []relay4.Prospect) map[string]int {
 	held := make(map[string]int)
 	for i := range links {
@@ -146,7 +146,7 @@ func heldOn(links []relay4.Prospect) map[string]int {
 	return held
 }
 
-// Hears reports whether a datagram is one of servers or of relay agents.
+// Hears reports whether a datagram is one that servers or relay agents send.
 func (d *player) Hears(m *udp.Datagram) bool { return fromPeer(m.Payload) }
 
 // Routes are the relay's paths.
@@ -161,7 +161,7 @@ func (d *player) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{metrics.Relay4(d.look)}
 }
 
-// Count fills in who the relay is, and its peers.
+// Count fills in the relay's identity and its peers.
 func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	c.RelayIDv4 = api.Identifier(d.relayID(d.Config()))
 	return d.Engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
@@ -185,7 +185,7 @@ func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) erro
 	})
 }
 
-// Prospect adds what another configuration would change.
+// Prospect adds what another configuration would change. It changes nothing.
 func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.ReloadResult) (held map[string]int, err error) {
 	var links []relay4.Prospect
 	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.Engine.Core.Prospects(d.coreConfig(next)) })
@@ -198,12 +198,12 @@ func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.Reloa
 	return heldOn(links), err
 }
 
-// Reconfigure has a configuration hold.
+// Reconfigure makes a configuration the present one.
 func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
 	return d.Hold(ctx, next, func(eff *effect.Effects) { d.Engine.Core.Reconfigure(d.coreConfig(next), eff) })
 }
 
-// look is the relay at a glance.
+// look makes the status of the relay.
 func (d *player) look(ctx context.Context) (v api.Relay4, err error) {
 	spoofed := d.House.Kernel.Spoofed()
 	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) {

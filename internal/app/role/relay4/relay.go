@@ -13,8 +13,8 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// relay is the role that the engine plays: what lies between the relay's core and the
-// network and the rest of the process.
+// relay is the role that the engine plays: it connects the relay's core with the network and the
+// rest of the process.
 type relay struct {
 	network.Side[*relay4.Relay]
 	build func(now instant.Now, eff *effect.Effects) (*relay4.Relay, error)
@@ -22,13 +22,13 @@ type relay struct {
 
 var _ engine.Role[*relay4.Relay] = (*relay)(nil)
 
-// Build is a core that knows the links.
+// Build makes a core that knows the links and the leases.
 func (r *relay) Build(now instant.Now, eff *effect.Effects) (*relay4.Relay, error) {
 	return r.build(now, eff)
 }
 
-// Before tells the core what did not leave for peers meanwhile, and what the network says
-// of messages to them.
+// Before tells the core which datagrams did not leave for peers, and which errors the network
+// sent about messages to them.
 func (r *relay) Before(now instant.Now, core *relay4.Relay, eff *effect.Effects) {
 	r.Lost.Count(core)
 	r.Refused.Tell(dhcp4.ServerPort, func(x udp.Refusal) {
@@ -46,9 +46,9 @@ func (r *relay) LinkChanged(core *relay4.Relay, e netlink.Event, eff *effect.Eff
 	r.Side.LinkChanged(core, e, eff)
 }
 
-// Suspect is the hardware address of the client that an answer is for: what one client
-// brings a server to answer must not mute the uplink for all others. Of other messages it
-// is the link alone.
+// Suspect is the hardware address of the client that an answer is for. If one client causes such
+// answers of a server, the uplink must not be muted for all others. For other messages only the
+// link counts.
 func (r *relay) Suspect(payload []byte) (of [16]byte) {
 	if m, err := dhcp4.ParseMessage(payload); err == nil && fromServer(payload) {
 		copy(of[:], m.CHAddr())
@@ -56,10 +56,10 @@ func (r *relay) Suspect(payload []byte) (of [16]byte) {
 	return of
 }
 
-// Probe is not asked for.
+// Probe is never called.
 func (r *relay) Probe(context.Context, effect.Probe) (answers, asked bool) { return false, false }
 
-// inlets are the links as a core's rules have them.
+// inlets are the links, as the rules of a core have them.
 func inlets(core *relay4.Relay) network.Rules {
 	return func(link string) network.Inlet {
 		in := network.Inlet{Name: link}

@@ -13,7 +13,7 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// linksOf are the links with clients, with what was dropped there for its source.
+// linksOf are the links with clients, with the packets that were dropped there for their source.
 func linksOf(core *relay4.Relay, spoofed map[string]nft.Spoofed) []api.Relay4Link {
 	found := []api.Relay4Link{}
 	for _, l := range core.Links() {
@@ -41,7 +41,7 @@ func leasesOf(core *relay4.Relay) api.Relay4Leases {
 	return api.Relay4Leases{Leases: t.Leases, Pending: t.Pending, Unkept: t.Unkept, Uninstalled: t.Uninstalled, WaitForClock: t.WaitForClock, Events: t.Events, Ends: t.Ends, Refusals: t.Refusals}
 }
 
-// totalsOf are those figures at a glance.
+// totalsOf are the sums of these figures.
 func totalsOf(links []api.Relay4Link, c api.Relay4Counters) *api.Relay4Totals {
 	sum := func(counts map[string]uint64) (n uint64) {
 		for _, count := range counts {
@@ -52,7 +52,7 @@ func totalsOf(links []api.Relay4Link, c api.Relay4Counters) *api.Relay4Totals {
 	return &api.Relay4Totals{Links: len(links), Received: sum(c.Received), Delivered: sum(c.Delivered), Dropped: sum(c.Drops)}
 }
 
-// figuresOf are figures as operators have them.
+// figuresOf makes the figures that operators see.
 func figuresOf(t *relay4.Traffic, counts relay4.LinkCounts, show func(uint64) bool) api.Relay4Counters {
 	c := api.Relay4Counters{
 		Received: typesOf(&t.Received, show), Delivered: typesOf(&t.Delivered, show), Drops: make(map[string]uint64),
@@ -69,7 +69,7 @@ func figuresOf(t *relay4.Traffic, counts relay4.LinkCounts, show func(uint64) bo
 func all(uint64) bool       { return true }
 func nonZero(n uint64) bool { return n > 0 }
 
-// typesOf are counts by the names of types: "discover", and "bootp" for what has none.
+// typesOf are counts by the names of types: "discover", or "bootp" for messages without a type.
 func typesOf(counts *[relay4.TypeCount]uint64, show func(uint64) bool) map[string]uint64 {
 	m := make(map[string]uint64)
 	for t, n := range counts {
@@ -80,7 +80,7 @@ func typesOf(counts *[relay4.TypeCount]uint64, show func(uint64) bool) map[strin
 	return m
 }
 
-// wrong is what is not as it should be, in words; the loop calls it.
+// wrong says in words what is not as it should be. The loop calls it.
 func (d *player) wrong() (words []string) {
 	cfg := d.Config()
 	var match []string
