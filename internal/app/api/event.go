@@ -31,6 +31,8 @@ type Event struct {
 
 	Carries *Carried `json:"carries,omitempty"` // a step of a trace: one thing that the message carries
 
+	Pool *Server6Pool `json:"pool,omitempty"` // kind "pool": the pool that is nearly full, or has room again
+
 	Lost uint64 `json:"lost,omitempty"` // EventLost: how many events are missing here
 }
 

@@ -46,6 +46,9 @@ type Server6Pool struct {
 	Prefix  netip.Prefix `json:"prefix,omitzero"` // of a pool of prefixes
 	Size    uint64       `json:"size"`            // in the smallest parts that the pool gives; 2^64-1 where there are more
 	Taken   uint64       `json:"taken"`
+	// NearlyFull says that 90 % of the pool are taken, or were taken since when it has not had
+	// less than 80 % taken.
+	NearlyFull bool `json:"nearly_full"`
 }
 
 // Server6Counters are what the DHCPv6 server, or one of its links, has received, sent and discarded.

@@ -310,6 +310,12 @@ func emit(ts *testscript.TestScript, _ bool, args []string) {
 		e.Text, e.Reason, e.Detail = "refused", "not-delegable", "covers 2001:db8:4000:ff::/64 of up0"
 	case "link":
 		e = api.Event{Time: controltest.Start, Kind: "link", Text: "link vanished", Link: "ppp0"}
+	case "pool":
+		pool := api.Server6Pool{
+			Network: "2001:db8:1::/64", Subnet: netip.MustParsePrefix("2001:db8:1::/64"), First: netip.MustParseAddr("2001:db8:1::1000"), Last: netip.MustParseAddr("2001:db8:1::1fff"),
+			Size: 4096, Taken: 3687, NearlyFull: true,
+		}
+		e = api.Event{Time: controltest.Start, Kind: "pool", Text: "pool is nearly full", Pool: &pool}
 	case "store":
 		e = api.Event{Time: controltest.Start, Kind: "store", Text: "not kept", Error: "store: commit: disk full"}
 	case "lost":

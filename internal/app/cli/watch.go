@@ -15,7 +15,8 @@ import (
 func watchCommand() *cobra.Command {
 	return watchOf(ask{}, "Show what happens, as it happens",
 		`Show delegations that are granted, moved, refused or ended, links that come and
-go, protection that is lost or back, and what goes wrong, as it happens. With
+go, pools that get full, protection that is lost or back, and what goes wrong, as it
+happens. With
 --json each event is one line.`)
 }
 
@@ -131,6 +132,8 @@ func writeEvent(out io.Writer, e *api.Event) error {
 		if d.Valid > 0 {
 			words = append(words, "valid "+d.Valid.String())
 		}
+	} else if p := e.Pool; p != nil {
+		words = append(words, fmt.Sprintf("%s of subnet %s: %d of %d taken", p.Name(), p.Subnet, p.Taken, p.Size))
 	} else {
 		if e.Carries != nil {
 			words = append(words, carriedWords(e.Carries)...)

@@ -171,12 +171,12 @@ type History struct {
 	Entries int64         // at most; the oldest go first
 }
 
-// Hook is a program that runs for events of delegations.
+// Hook is a program that runs for events of delegations, leases and pools.
 type Hook struct {
 	Program string // path; empty: none
 	Timeout time.Duration
-	Events  []binding.EventKind
-	Queue   int // events that may wait for the program
+	Events  []string // their words
+	Queue   int      // events that may wait for the program
 }
 
 // Defaults of the file. The metric is a number that nothing else on a host uses:
@@ -211,7 +211,7 @@ func Default() *Config {
 		History: History{Keep: 30 * day, Entries: 1e6},
 		Hook: Hook{
 			Timeout: 10 * time.Second,
-			Events:  []binding.EventKind{binding.Granted, binding.Moved, binding.Ended},
+			Events:  []string{binding.Granted.String(), binding.Moved.String(), binding.Ended.String()},
 			Queue:   1024,
 		},
 		Sections: make(map[string]Section),

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead/internal/core/admission"
-	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
@@ -124,7 +123,7 @@ func TestParseEverything(t *testing.T) {
 		},
 		Store:   Store{Reserve: 1073741824},
 		History: History{Keep: 24 * time.Hour, Entries: 50000},
-		Hook:    Hook{Program: "/bin/true", Timeout: 90 * time.Second, Events: []binding.EventKind{binding.Refused}, Queue: 1},
+		Hook:    Hook{Program: "/bin/true", Timeout: 90 * time.Second, Events: []string{"refused"}, Queue: 1},
 	}
 	got := parsed(t, allSetText())
 	if diff := cmp.Diff(want, got, asWritten); diff != "" {

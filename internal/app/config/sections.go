@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp4"
@@ -256,10 +257,11 @@ func table(text string) (uint32, error) {
 var metric = integer[uint32](1, 1<<32-1)
 
 func (h *Hook) decode(v Value) {
-	kinds := make([]choice[binding.EventKind], 0, 5)
+	var events []choice[string]
 	for k := binding.Granted; k <= binding.Refused; k++ {
-		kinds = append(kinds, choice[binding.EventKind]{k.String(), k})
+		events = append(events, choice[string]{k.String(), k.String()})
 	}
+	events = append(events, choice[string]{effect.NotePool.String(), effect.NotePool.String()})
 	v.Mapping(
 		Optional("program", func(v Value) {
 			Read(&h.Program, orWord("none", "", file))(v)
@@ -268,7 +270,7 @@ func (h *Hook) decode(v Value) {
 			}
 		}),
 		Optional("timeout", Read(&h.Timeout, duration(100*time.Millisecond, time.Hour))),
-		Optional("events", ReadList(&h.Events, "events", oneOf(kinds...))),
+		Optional("events", ReadList(&h.Events, "events", oneOf(events...))),
 		Optional("queue", Read(&h.Queue, integer(1, 1<<20))),
 	)
 }

@@ -205,6 +205,10 @@ func EventOf(n *effect.Note, now instant.Now) api.Event {
 	if n.Lease != nil {
 		e.Carries = carried(n.Lease)
 	}
+	if n.Pool != nil {
+		pool := api.Server6Pool(*n.Pool)
+		e.Pool = &pool
+	}
 	if n.Event.Kind == 0 {
 		return e
 	}

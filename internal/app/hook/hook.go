@@ -1,4 +1,4 @@
-// Package hook runs the operator's program for events of delegations. It is not a scripting
+// Package hook runs the operator's program for events of delegations and of pools. It is not a scripting
 // interface: the program gets the facts in its environment, there is no shell, and its result
 // changes nothing.
 //
@@ -16,7 +16,7 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 )
 
@@ -42,7 +42,7 @@ type call struct {
 	program     string
 	environment []string
 	event       string // for the log
-	prefix      string
+	subject     slog.Attr
 }
 
 // New makes a Runner, which runs nothing before Run.
@@ -66,22 +66,26 @@ func (r *Runner) Stats() api.HookCounters {
 	return c
 }
 
-// Wants reports whether the program is configured for events of a kind.
-func (r *Runner) Wants(k binding.EventKind) bool {
+// Wants reports whether the program is configured for an event, in the word of the configuration.
+func (r *Runner) Wants(event string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.wants(k)
+	return r.wants(event)
 }
 
-func (r *Runner) wants(k binding.EventKind) bool {
-	return r.cfg.Program != "" && slices.Contains(r.cfg.Events, k)
+func (r *Runner) wants(event string) bool {
+	return r.cfg.Program != "" && slices.Contains(r.cfg.Events, event)
 }
 
 // Offer queues a run for an event, if the program is configured for such events.
-func (r *Runner) Offer(e binding.Event, now instant.Now) {
+func (r *Runner) Offer(n *effect.Note, now instant.Now) {
+	event := eventOf(n)
+	if event == "" {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.wants(e.Kind) {
+	if !r.wants(event) {
 		return
 	}
 	if len(r.queue) >= r.cfg.Queue {
@@ -93,12 +97,7 @@ func (r *Runner) Offer(e binding.Event, now instant.Now) {
 		return
 	}
 	r.dropping = false
-	r.queue = append(r.queue, call{
-		program:     r.cfg.Program,
-		environment: environment(&e, now),
-		event:       e.Kind.String(),
-		prefix:      e.Subject().Prefix.String(),
-	})
+	r.queue = append(r.queue, call{program: r.cfg.Program, environment: environment(n, now), event: event, subject: subjectOf(n)})
 	select {
 	case r.wake <- struct{}{}:
 	default:

@@ -19,6 +19,7 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
 	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/lab/labtest"
 	"fairlead/internal/wire/linkaddr"
@@ -38,6 +39,9 @@ func lease(prefix string) binding.Binding {
 func granted(prefix string) binding.Event {
 	return binding.Event{Kind: binding.Granted, New: lease(prefix)}
 }
+
+// noteOf tells of what happened to a binding.
+func noteOf(e binding.Event) *effect.Note { return &effect.Note{Kind: effect.NoteDelegation, Event: e} }
 
 func TestEnvironment(t *testing.T) {
 	t.Setenv("FAIRLEAD_TEST_SECRET", "nobody's business")
@@ -89,9 +93,35 @@ func TestEnvironment(t *testing.T) {
 		},
 	}
 	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, environment(&tt.event, now)); diff != "" {
+		if diff := cmp.Diff(tt.want, environment(noteOf(tt.event), now)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
+	}
+}
+
+// Of a pool the program is told which one it is, how far it is taken, and what has happened.
+func TestEnvironmentOfPool(t *testing.T) {
+	p := effect.Pool{
+		Network: "campus", Subnet: netip.MustParsePrefix("2001:db8::/64"), First: netip.MustParseAddr("2001:db8::10"), Last: netip.MustParseAddr("2001:db8::19"),
+		Size: 10, Taken: 9, NearlyFull: true,
+	}
+	of := func(p effect.Pool) []string {
+		return environment(&effect.Note{Kind: effect.NotePool, Pool: &p}, now)[2:]
+	}
+	want := []string{
+		"FAIRLEAD_EVENT=pool", "FAIRLEAD_REASON=nearly-full", "FAIRLEAD_KIND=address", "FAIRLEAD_POOL=2001:db8::10-2001:db8::19", "FAIRLEAD_SUBNET=2001:db8::/64",
+		"FAIRLEAD_NETWORK=campus", "FAIRLEAD_TAKEN=9", "FAIRLEAD_SIZE=10",
+	}
+	if diff := cmp.Diff(want, of(p)); diff != "" {
+		t.Errorf("addresses (-want +got):\n%s", diff)
+	}
+	prefixes := effect.Pool{Network: "campus", Subnet: p.Subnet, Prefix: netip.MustParsePrefix("2001:db8:4000::/40"), Size: 65536, Taken: 50000}
+	want = []string{
+		"FAIRLEAD_EVENT=pool", "FAIRLEAD_REASON=has-room", "FAIRLEAD_KIND=prefix", "FAIRLEAD_POOL=2001:db8:4000::/40", "FAIRLEAD_SUBNET=2001:db8::/64",
+		"FAIRLEAD_NETWORK=campus", "FAIRLEAD_TAKEN=50000", "FAIRLEAD_SIZE=65536",
+	}
+	if diff := cmp.Diff(want, of(prefixes)); diff != "" {
+		t.Errorf("prefixes (-want +got):\n%s", diff)
 	}
 }
 
@@ -154,7 +184,7 @@ func TestRunsInOrder(t *testing.T) {
 	var want strings.Builder
 	for i := range 50 {
 		prefix := fmt.Sprintf("2001:db8:%x::/48", i)
-		r.Offer(granted(prefix), now)
+		r.Offer(noteOf(granted(prefix)), now)
 		fmt.Fprintf(&want, "granted %s 0 /\n", netip.MustParsePrefix(prefix))
 	}
 	if got, want := r.done(t, 50), (api.HookCounters{Succeeded: 50}); got != want {
@@ -167,18 +197,20 @@ func TestRunsInOrder(t *testing.T) {
 
 func TestEventsByConfiguration(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
-	r := start(t, `echo "$FAIRLEAD_EVENT" >>`+out, func(c *config.Hook) { c.Events = []binding.EventKind{binding.Ended} })
-	r.Offer(granted("2001:db8::/56"), now)
-	r.Offer(binding.Event{Kind: binding.Ended, Old: lease("2001:db8::/56")}, now)
-	r.done(t, 1)
+	r := start(t, `echo "$FAIRLEAD_EVENT" >>`+out, func(c *config.Hook) { c.Events = []string{"ended", "pool"} })
+	r.Offer(noteOf(granted("2001:db8::/56")), now)
+	r.Offer(noteOf(binding.Event{Kind: binding.Ended, Old: lease("2001:db8::/56")}), now)
+	r.Offer(&effect.Note{Kind: effect.NoteLink, Link: "lan0"}, now)
+	r.Offer(&effect.Note{Kind: effect.NotePool, Pool: &effect.Pool{Prefix: netip.MustParsePrefix("2001:db8::/40")}}, now)
+	r.done(t, 2)
 	c := config.Default().Hook // no program
 	r.Reconfigure(c)
-	r.Offer(binding.Event{Kind: binding.Ended, Old: lease("2001:db8::/56")}, now)
+	r.Offer(noteOf(binding.Event{Kind: binding.Ended, Old: lease("2001:db8::/56")}), now)
 	r.stop()
-	if got := contents(t, out); got != "ended\n" {
-		t.Errorf("ran for %q, want ended alone", got)
+	if got := contents(t, out); got != "ended\npool\n" {
+		t.Errorf("ran for %q, want ended and pool alone", got)
 	}
-	if got, want := r.Stats(), (api.HookCounters{Succeeded: 1}); got != want {
+	if got, want := r.Stats(), (api.HookCounters{Succeeded: 2}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 }
@@ -201,10 +233,10 @@ wait`, func(c *config.Hook) { c.Timeout = 300 * time.Millisecond })
 		timers <- late
 		return time.NewTimer(0)
 	}
-	r.Offer(granted("2001:db8::/56"), now)
+	r.Offer(noteOf(granted("2001:db8::/56")), now)
 	next := granted("2001:db8::1/128")
 	next.New.Kind = binding.Address
-	r.Offer(next, now)
+	r.Offer(noteOf(next), now)
 	until(t, "the program is stuck", func() bool { return strings.HasSuffix(contents(t, out), "\n") })
 	(<-timers)()
 	if got, want := r.done(t, 2), (api.HookCounters{Succeeded: 1, Failed: 1}); got != want {
@@ -241,10 +273,10 @@ func TestQueueIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, "echo x >>"+dir+"/began; read line <"+gate, func(c *config.Hook) { c.Queue = 4 })
-	r.Offer(granted("2001:db8::/56"), now)
+	r.Offer(noteOf(granted("2001:db8::/56")), now)
 	until(t, "the first program runs", func() bool { return contents(t, dir+"/began") != "" })
 	for range 10 {
-		r.Offer(granted("2001:db8::/56"), now)
+		r.Offer(noteOf(granted("2001:db8::/56")), now)
 	}
 	if got, want := r.Stats(), (api.HookCounters{Dropped: 6, Waiting: 4}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
@@ -277,7 +309,7 @@ func TestStop(t *testing.T) {
 	r := start(t, "echo >"+dir+"/began; sleep 1000", nil)
 	r.grace = 50 * time.Millisecond
 	for range 3 {
-		r.Offer(granted("2001:db8::/56"), now)
+		r.Offer(noteOf(granted("2001:db8::/56")), now)
 	}
 	until(t, "the first program runs", func() bool { return contents(t, dir+"/began") != "" })
 	r.stop()
@@ -293,13 +325,13 @@ func TestStop(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	r := start(t, "head -c 1000000 /dev/zero | tr '\\0' x; exit 3", nil)
-	r.Offer(granted("2001:db8::/56"), now)
+	r.Offer(noteOf(granted("2001:db8::/56")), now)
 	r.done(t, 1)
 	if log := r.log.String(); !strings.Contains(log, `error="exit status 3"`) || strings.Count(log, "x") > maxOutput+100 {
 		t.Errorf("log of %d octets, want the exit status and at most %d of output:\n%.300s", len(log), maxOutput, log)
 	}
 	none := start(t, "", func(c *config.Hook) { c.Program = "/nonexistent/program" })
-	none.Offer(granted("2001:db8::/56"), now)
+	none.Offer(noteOf(granted("2001:db8::/56")), now)
 	if got, want := none.done(t, 1), (api.HookCounters{Failed: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}

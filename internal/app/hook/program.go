@@ -4,19 +4,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"strconv"
 	"syscall"
 	"time"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/core/binding"
+	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/wire/dhcp6"
 )
 
+// eventOf is the word of the configuration for the event that a note tells of; empty: the program
+// is never told of such.
+func eventOf(n *effect.Note) string {
+	switch n.Kind {
+	case effect.NoteDelegation:
+		return n.Event.Kind.String()
+	case effect.NotePool:
+		return n.Kind.String()
+	}
+	return ""
+}
+
+// subjectOf is what an event is about, for the log.
+func subjectOf(n *effect.Note) slog.Attr {
+	if n.Pool != nil {
+		return slog.String("pool", (*api.Server6Pool)(n.Pool).Name())
+	}
+	return slog.String("prefix", n.Event.Subject().Prefix.String())
+}
+
 // environment is everything that the program is told. Nothing of our own environment is in it.
-func environment(e *binding.Event, now instant.Now) []string {
-	d := e.Subject()
+func environment(n *effect.Note, now instant.Now) []string {
 	env := []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"LANG=C.UTF-8",
@@ -26,7 +48,37 @@ func environment(e *binding.Event, now instant.Now) []string {
 			env = append(env, "FAIRLEAD_"+name+"="+value)
 		}
 	}
-	add("EVENT", e.Kind.String())
+	add("EVENT", eventOf(n))
+	if n.Pool != nil {
+		addPool(add, n.Pool)
+	} else {
+		addBinding(add, &n.Event, now)
+	}
+	return env
+}
+
+// addPool adds what is to be known of a pool.
+func addPool(add func(name, value string), p *effect.Pool) {
+	state := "has-room"
+	if p.NearlyFull {
+		state = "nearly-full"
+	}
+	kind := binding.Address
+	if p.Prefix.IsValid() {
+		kind = binding.Prefix
+	}
+	add("REASON", state)
+	add("KIND", kind.String())
+	add("POOL", (*api.Server6Pool)(p).Name())
+	add("SUBNET", p.Subnet.String())
+	add("NETWORK", p.Network)
+	add("TAKEN", strconv.FormatUint(p.Taken, 10))
+	add("SIZE", strconv.FormatUint(p.Size, 10))
+}
+
+// addBinding adds what is to be known of what happened to a binding.
+func addBinding(add func(name, value string), e *binding.Event, now instant.Now) {
+	d := e.Subject()
 	add("REASON", e.Reason.String())
 	add("KIND", d.Kind.String())
 	add("PREFIX", d.Prefix.String())
@@ -46,7 +98,6 @@ func environment(e *binding.Event, now instant.Now) []string {
 		add("OLD_NEXT_HOP", e.Old.NextHop.String())
 		add("OLD_CLIENT", dhcp6.DUID(e.Old.Client.Identifier()).String())
 	}
-	return env
 }
 
 // seconds is a remaining lifetime in seconds, or "infinite".
@@ -73,7 +124,7 @@ func (r *Runner) run(ctx context.Context, c call) {
 		return
 	}
 	r.counters.Failed++
-	r.log.Warn("hook: program", "program", c.program, "event", c.event, "prefix", c.prefix, "error", err, "output", output)
+	r.log.Warn("hook: program", "program", c.program, "event", c.event, c.subject, "error", err, "output", output)
 }
 
 // Why a program was killed, with everything that it has started.

@@ -43,6 +43,10 @@ var server6Metrics = slices.Concat(tagged[api.Server6](), eachOf("link", server6
 		"server6_pool_taken", "How many of its smallest parts are taken in a pool of the DHCPv6 server.", gauge, nil,
 		func(p *api.Server6Pool, emit emit) { emit(float64(p.Taken)) },
 	},
+	{
+		"server6_pool_nearly_full", "1 if 90 % of a pool of the DHCPv6 server are taken, until less than 80 % are.", gauge, nil,
+		func(p *api.Server6Pool, emit emit) { emit(truth(p.NearlyFull)) },
+	},
 }))
 
 func server6Links(s *api.Server6, do func(string, *api.Server6Link)) {

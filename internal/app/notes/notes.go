@@ -31,14 +31,14 @@ type Notes struct {
 
 // Hook is app/hook.
 type Hook interface {
-	Wants(k binding.EventKind) bool
-	Offer(e binding.Event, now instant.Now)
+	Wants(event string) bool
+	Offer(n *effect.Note, now instant.Now)
 }
 
 // HearExtensions reports whether anybody wants to hear of delegations that are extended.
 func (n *Notes) HearExtensions() bool {
 	return n.Log.Enabled(context.Background(), delegationLevel(binding.Extended)) ||
-		n.Feed.Active() || n.Hook != nil && n.Hook.Wants(binding.Extended)
+		n.Feed.Active() || n.Hook != nil && n.Hook.Wants(binding.Extended.String())
 }
 
 // Take hands the notes and drops of eff to those who want to know of them.
@@ -53,13 +53,11 @@ func (n *Notes) Take(eff *effect.Effects) {
 		if n.Feed.Active() {
 			n.Feed.Offer(control.EventOf(note, at))
 		}
-		if note.Kind == effect.NoteDelegation {
-			if n.Happened != nil {
-				n.Happened(&note.Event, at.Wall)
-			}
-			if n.Hook != nil {
-				n.Hook.Offer(note.Event, at)
-			}
+		if note.Kind == effect.NoteDelegation && n.Happened != nil {
+			n.Happened(&note.Event, at.Wall)
+		}
+		if n.Hook != nil {
+			n.Hook.Offer(note, at)
 		}
 	}
 	for _, d := range eff.Drops {
@@ -114,6 +112,14 @@ func (n *Notes) write(note *effect.Note, at instant.Instant) {
 			add(slog.String("status", c.Status.String()))
 		}
 	}
+	pool := ""
+	if p := note.Pool; p != nil {
+		pool = (*api.Server6Pool)(p).Name()
+		add(slog.String("pool", pool))
+		add(slog.String("subnet", p.Subnet.String()))
+		add(slog.Uint64("taken", p.Taken))
+		add(slog.Uint64("size", p.Size))
+	}
 	if note.Kind == effect.NoteTrace {
 		add(slog.String("type", note.Type))
 		add(slog.String("source", note.Reason)) // where the message comes from
@@ -127,7 +133,7 @@ func (n *Notes) write(note *effect.Note, at instant.Instant) {
 		add(slog.Any("error", note.Err))
 	}
 	if level >= slog.LevelWarn {
-		times, due := n.Once.Due(note.Text+note.Reason+note.Event.Detail+note.Link+note.Peer, at)
+		times, due := n.Once.Due(note.Text+note.Reason+note.Event.Detail+note.Link+note.Peer+pool, at)
 		if !due {
 			return
 		}
@@ -148,6 +154,10 @@ func levelOf(note *effect.Note) slog.Level {
 		return slog.LevelDebug
 	case effect.NoteRelease, effect.NoteServerUnicast, effect.NoteLimit, effect.NoteLinkAddress, effect.NoteStore, effect.NoteForeign, effect.NoteClock:
 		return slog.LevelWarn
+	case effect.NotePool:
+		if note.Pool.NearlyFull {
+			return slog.LevelWarn
+		}
 	case effect.NotePeer:
 		if note.Reason != "" || note.Err != nil { // the note tells of something that is wrong
 			return slog.LevelWarn

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -102,11 +103,33 @@ func TestNotesTellWhatIsInTheWay(t *testing.T) {
 	}
 }
 
+// Of each pool that is nearly full there is a warning of its own, with how far it is taken.
+func TestNotesTellOfEachPool(t *testing.T) {
+	var out bytes.Buffer
+	n := &Notes{Log: slog.New(slog.NewTextHandler(&out, nil)), Feed: control.NewFeed(), Once: NewLimiter(time.Hour)}
+	pool := func(prefix, text string, full bool) effect.Note {
+		p := effect.Pool{Subnet: netip.MustParsePrefix("2001:db8::/64"), Prefix: netip.MustParsePrefix(prefix), Size: 10, Taken: 9, NearlyFull: full}
+		return effect.Note{Kind: effect.NotePool, Text: text, Pool: &p}
+	}
+	n.Take(&effect.Effects{Notes: []effect.Note{
+		pool("2001:db8:4000::/40", "pool is nearly full", true), pool("2001:db8:5000::/40", "pool is nearly full", true), pool("2001:db8:4000::/40", "pool has room again", false),
+	}})
+	for _, want := range []string{
+		`level=WARN msg="pool is nearly full" pool=2001:db8:4000::/40 subnet=2001:db8::/64 taken=9 size=10 times=1`,
+		`level=WARN msg="pool is nearly full" pool=2001:db8:5000::/40 subnet=2001:db8::/64 taken=9 size=10 times=1`,
+		`level=INFO msg="pool has room again" pool=2001:db8:4000::/40 subnet=2001:db8::/64 taken=9 size=10`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, &out)
+		}
+	}
+}
+
 // only is a hook program that wants events of one kind.
 type only binding.EventKind
 
-func (o only) Wants(k binding.EventKind) bool   { return k == binding.EventKind(o) }
-func (o only) Offer(binding.Event, instant.Now) {}
+func (o only) Wants(event string) bool         { return event == binding.EventKind(o).String() }
+func (o only) Offer(*effect.Note, instant.Now) {}
 
 // Extensions are told while somebody would hear of them: the log, someone who watches, or the
 // hook program.

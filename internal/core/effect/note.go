@@ -25,9 +25,10 @@ const (
 	NoteClock                             // delegations are held until the clock can be trusted
 	NoteReconfigure                       // a client was asked to come back, and has not
 	NotePeer                              // a server fell silent, cannot be reached, answers again, or is chosen
+	NotePool                              // a pool is nearly full, or has room again: Pool is set
 )
 
-var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "link-address", "store", "foreign", "trace", "clock", "reconfigure", "peer"}
+var noteNames = [...]string{"", "delegation", "release-mismatch", "server-unicast", "limit", "link", "link-address", "store", "foreign", "trace", "clock", "reconfigure", "peer", "pool"}
 
 func (k NoteKind) String() string { return noteNames[k] }
 
@@ -45,6 +46,7 @@ type Note struct {
 	Err    error
 	Event  binding.Event
 	Lease  *TracedLease // NoteTrace: one of those that the message carries
+	Pool   *Pool        // NotePool
 }
 
 // TracedLease is one prefix, address or status in a message that is traced.
@@ -55,6 +57,19 @@ type TracedLease struct {
 	Preferred, Valid time.Duration
 	Status           dhcp6.StatusCode
 	StatusSet        bool // a status was there
+}
+
+// Pool is how far a pool of a server is taken, in the smallest parts that it gives. What is
+// reserved is no part of it. What waits in quarantine is taken.
+type Pool struct {
+	Network     string
+	Subnet      netip.Prefix
+	First, Last netip.Addr   // of a pool of addresses; invalid: of prefixes
+	Prefix      netip.Prefix // of a pool of prefixes; invalid: of addresses
+	Size, Taken uint64       // a Size of 2^64-1 stands for 2^64 as well
+	// NearlyFull says that 90 % of the pool are taken, or were taken since when it has not had
+	// less than 80 % taken.
+	NearlyFull bool
 }
 
 // Trace selects the messages whose steps become notes: those of a client, those of a

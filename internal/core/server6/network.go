@@ -20,6 +20,7 @@ type networks struct {
 	byAddress  map[netip.Addr]*subnet
 	interfaces map[string][]*subnet // by the interface-id of a relay agent
 	reserved   bart.Lite            // leases that are reserved
+	crossed    []*leasePool         // that have become nearly full or have room again, and of which nobody is told yet
 }
 
 // network is a link of clients, with its subnets.
@@ -47,6 +48,11 @@ type leasePool struct {
 	options  []Option
 	reserved uint64 // units that are reserved; they are taken as long as the pool stands
 	late     []late // leases that wait for their clients, the first one the longest
+
+	nearlyFull bool // see effect.Pool
+	told       bool // that operators have been told so
+
+	first, last netip.Addr // of addresses
 
 	// Of prefixes. In bits, an address has 128.
 	length, least, most int
@@ -93,7 +99,7 @@ func (n *networks) add(cfg *Config, nw *network, of *Subnet) *subnet {
 		p := &of.Pools[i]
 		sn.pools[binding.Address] = append(sn.pools[binding.Address], &leasePool{
 			Pool: pool.Addresses(p.First, p.Last), kind: binding.Address, subnet: sn, class: classOf(p.Class), options: p.Options,
-			length: addressBits, least: addressBits, most: addressBits,
+			first: p.First, last: p.Last, length: addressBits, least: addressBits, most: addressBits,
 		})
 	}
 	for i := range of.PDPools {
@@ -123,6 +129,19 @@ func (n *networks) add(cfg *Config, nw *network, of *Subnet) *subnet {
 		}
 	}
 	return sn
+}
+
+// pools are all pools, in the order of the configuration.
+func (n *networks) pools(yield func(*leasePool) bool) {
+	for _, nw := range n.all {
+		for _, sn := range nw.subnets {
+			for _, pl := range slices.Concat(sn.pools[binding.Address], sn.pools[binding.Prefix]) {
+				if !yield(pl) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // ofLink is the subnet of the clients on a local interface: the one that names it, else the one
@@ -197,12 +216,14 @@ func (n *networks) poolOf(p netip.Prefix) *leasePool {
 func (n *networks) take(p netip.Prefix) {
 	if pl := n.poolOf(p); pl != nil {
 		pl.Take(p)
+		n.weigh(pl)
 	}
 }
 
 func (n *networks) free(p netip.Prefix) {
 	if pl := n.poolOf(p); pl != nil && !n.reserved.Get(p) {
 		pl.Free(p)
+		n.weigh(pl)
 	}
 }
 

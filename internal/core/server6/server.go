@@ -84,7 +84,10 @@ func (s *Server) configure(cfg *Config) {
 	s.ledger.Configure(cfg.Records)
 	s.relayed = delegation.Policy{ClientLimit: delegation.DefaultClientLimit, LinkLimit: math.MaxInt32, HostLimit: delegation.HostLimitAuto}
 	s.relayed.ResolveHostLimit(true)
-	s.networks = newNetworks(cfg)
+	before := s.networks
+	if s.networks = newNetworks(cfg); before != nil {
+		s.networks.succeed(before)
+	}
 	for b := range s.table.All() {
 		s.networks.take(b.Prefix)
 	}
@@ -99,6 +102,7 @@ func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 		s.ledger.Install(s.applyRule(nil, s.links.Named(name)), eff)
 	}
 	s.setAbsentPolicies(eff)
+	s.tellPools(eff)
 }
 
 // Succeed makes s, which knows neither links nor leases yet, the successor of a server that
@@ -108,6 +112,7 @@ func (s *Server) Succeed(old *Server) {
 	s.table.Succeed(old.table)
 	s.counts, s.unknown, s.sum, s.untold, s.reconfigures = old.counts, old.unknown, old.sum, old.untold, old.reconfigures
 	s.peers.Succeed(&old.peers)
+	s.networks.succeed(old.networks)
 	s.gone = old.gone.Clone()
 	for _, name := range old.links.Names() {
 		s.gone.Add(name, old.links.Named(name).counters)
@@ -203,6 +208,7 @@ func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 	if why, ok := s.answer(now, r, eff); !ok {
 		s.drop(r, why, eff)
 	}
+	s.tellPools(eff)
 }
 
 func (s *Server) drop(r *request, d effect.Drop, eff *effect.Effects) {
@@ -233,6 +239,7 @@ func (s *Server) answer(now instant.Now, r *request, eff *effect.Effects) (effec
 // Settle takes in what became of a Change.
 func (s *Server) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
 	s.ledger.Settle(now, o, eff)
+	s.tellPools(eff)
 }
 
 // Probed and Unprobed have nothing to do: the server asks nobody.
@@ -269,4 +276,5 @@ func (s *Server) Tick(now instant.Now, eff *effect.Effects) {
 	s.endQuarantine(now, eff)
 	s.ledger.Tick(now, eff)
 	s.sendReconfigures(now, eff)
+	s.tellPools(eff)
 }

@@ -26,6 +26,7 @@ func (s *Server) Restore(now instant.Now, records iter.Seq[binding.Record], last
 		s.ledger.Rehome(name, s.links.Named(name).VRF)
 	}
 	s.putRestored(eff)
+	s.tellPools(eff)
 	if s.table.Waiting() > 0 {
 		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: no lease that was restored ends before its whole lifetime has passed"})
 	}
@@ -48,6 +49,7 @@ func (s *Server) Clear(now instant.Now, of delegation.Selection, eff *effect.Eff
 	s.events = s.table.Clear(s.events[:0], of)
 	n := len(s.events)
 	s.commit(now, eff)
+	s.tellPools(eff)
 	return n
 }
 
@@ -129,39 +131,20 @@ func (s *Server) Links() (all []LinkView) {
 	return all
 }
 
-// PoolView is how far a pool is taken, in the smallest parts that it gives. What is reserved is no
-// part of it. What waits in quarantine is taken.
-type PoolView struct {
-	Network     string
-	Subnet      netip.Prefix
-	First, Last netip.Addr   // of a pool of addresses; invalid: of prefixes
-	Prefix      netip.Prefix // of a pool of prefixes; invalid: of addresses
-	Size, Taken uint64
-}
-
-// NearlyFull is the share of a pool from which on operators are told that it gets full.
-const NearlyFull = 0.9
-
 // Pools are all pools, in the order of the configuration.
-func (s *Server) Pools() (all []PoolView) {
-	for _, nw := range s.networks.all {
-		for _, sn := range nw.subnets {
-			view := func(pl *leasePool) PoolView {
-				return PoolView{Network: nw.Name, Subnet: sn.Prefix, Size: pl.Size() - pl.reserved, Taken: pl.Taken() - pl.reserved}
-			}
-			for i, pl := range sn.pools[binding.Address] {
-				v := view(pl)
-				v.First, v.Last = sn.Pools[i].First, sn.Pools[i].Last
-				all = append(all, v)
-			}
-			for _, pl := range sn.pools[binding.Prefix] {
-				v := view(pl)
-				v.Prefix = pl.prefix
-				all = append(all, v)
-			}
-		}
+func (s *Server) Pools() (all []effect.Pool) {
+	for pl := range s.networks.pools {
+		all = append(all, pl.view())
 	}
 	return all
+}
+
+// view is how far the pool is taken.
+func (p *leasePool) view() effect.Pool {
+	return effect.Pool{
+		Network: p.subnet.network.Name, Subnet: p.subnet.Prefix, First: p.first, Last: p.last, Prefix: p.prefix,
+		Size: p.Size() - p.reserved, Taken: p.Taken() - p.reserved, NearlyFull: p.nearlyFull,
+	}
 }
 
 // Unreachable takes in that the network has answered what was sent to a peer by an error. A

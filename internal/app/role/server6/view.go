@@ -92,9 +92,9 @@ func (d *player) wrong() (words []string) {
 		}
 	}
 	for _, p := range core.Pools() {
-		if share := float64(p.Taken) / float64(p.Size); share >= server6.NearlyFull {
+		if p.NearlyFull {
 			one := api.Server6Pool(p)
-			words = append(words, fmt.Sprintf("pool %s of subnet %s: %.0f %% taken", one.Name(), p.Subnet, 100*share))
+			words = append(words, fmt.Sprintf("pool %s of subnet %s: %.0f %% taken", one.Name(), p.Subnet, 100*float64(p.Taken)/float64(p.Size)))
 		}
 	}
 	return words
