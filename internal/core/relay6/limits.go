@@ -7,6 +7,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/probing"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -104,7 +105,7 @@ func (r *Relay) hasRoom(now instant.Now, l *link, client binding.Client, eff *ef
 	if v.silent != 0 && now.Boot-v.silent < silentFor {
 		return true
 	}
-	if v.asked == 0 || now.Boot-v.asked >= waitFor {
+	if v.asked == 0 || now.Boot-v.asked >= probing.Longest {
 		v.asked = now.Boot
 		r.probe(binding.Question{NextHop: hop}, eff)
 	}

@@ -29,6 +29,7 @@ import (
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
+	"fairlead/internal/core/probing"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -54,8 +55,8 @@ type Relay struct {
 
 	ledger        *ledger.Ledger
 	tracedChanges map[effect.ChangeID]tracedChange // what the messages wait for that are traced
-	waiting       map[binding.Question]*waitingReply
-	others        map[binding.NextHop]*otherAddress
+	waiting       probing.Messages                 // Replies
+	others        probing.Addresses
 	orphansEnd    instant.Instant // means something while there are orphans
 
 	unknown  [effect.DropCount]uint64 // datagrams of interfaces that are not known
@@ -76,8 +77,6 @@ func New(cfg *Config, bootID string) *Relay {
 		table:         delegation.New(),
 		host:          hoststate.New(),
 		tracedChanges: make(map[effect.ChangeID]tracedChange),
-		waiting:       make(map[binding.Question]*waitingReply),
-		others:        make(map[binding.NextHop]*otherAddress),
 
 		lost:   make(map[string]*lostPrefixes),
 		lostAt: instant.Never,

@@ -1,9 +1,7 @@
 package relay6
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
@@ -236,31 +234,12 @@ func (r *Relay) dropDown(to addressee, source netip.Addr, d effect.Drop, eff *ef
 	eff.Drop(effect.Dropped{Reason: d, Link: to.link.Name, Source: source})
 }
 
-// waitingReply is a Reply that waits for the answer to a question about a next hop. For each
-// question one Reply waits, so that repeated Replies cost nothing.
-type waitingReply struct {
-	packet   inbound.Packet
-	of       *link // of the next hop; nil: it was gone
-	answered map[binding.Question]bool
-	until    instant.Instant
-}
-
-const (
-	maxWaiting = 256
-	waitFor    = 5e9 // nanoseconds, after which a probe without a result is forgotten
-)
-
+// letWait has a Reply wait for the answer to a question about a next hop.
 func (r *Relay) letWait(now instant.Now, p *inbound.Packet, to addressee, q binding.Question, answered map[binding.Question]bool, eff *effect.Effects) {
-	if len(r.waiting) >= maxWaiting {
-		maps.DeleteFunc(r.waiting, func(_ binding.Question, h *waitingReply) bool { return h.until <= now.Boot })
-	}
-	if h := r.waiting[q]; h != nil && now.Boot < h.until || len(r.waiting) >= maxWaiting {
+	if !r.waiting.Wait(now, p, q, answered) {
 		r.dropDown(to, p.Source.Addr(), effect.DropProbing, eff)
 		return
 	}
-	h := &waitingReply{packet: *p, of: r.links.Named(q.NextHop.Link), answered: answered, until: now.Boot + waitFor}
-	h.packet.Payload = slices.Clone(p.Payload)
-	r.waiting[q] = h
 	r.probe(q, eff)
 }
 
@@ -294,22 +273,10 @@ func (r *Relay) Unprobed(now instant.Now, q binding.Question, eff *effect.Effect
 
 // goOn decides on the Reply that waited for the answer to a question.
 func (r *Relay) goOn(now instant.Now, q binding.Question, keeps bool, eff *effect.Effects) {
-	h := r.waiting[q]
-	if h == nil {
+	p, answered := r.waiting.Answered(now, q, keeps)
+	if p == nil {
 		return
 	}
-	delete(r.waiting, q)
-	if h.until <= now.Boot {
-		return // the client has asked again since
-	}
-	if h.of != nil {
-		q.NextHop.Link = h.of.Name // the link may have been renamed since
-	}
-	answered := map[binding.Question]bool{q: keeps}
-	for k, v := range h.answered {
-		answered[k] = v
-	}
-	p := &h.packet
 	l := r.links.At(p.Link)
 	if l == nil {
 		return

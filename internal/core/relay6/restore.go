@@ -164,7 +164,7 @@ func (r *Relay) Totals() Totals {
 	t := Totals{
 		Figures: Figures{
 			Links: r.links.Len(), Prefixes: r.table.Len(binding.Prefix), Addresses: r.table.Len(binding.Address),
-			WaitForProbe: len(r.waiting), WaitForClock: r.table.Waiting(), Neighbours: r.neighbours.Len(), ServerUnicast: r.unicast,
+			WaitForProbe: r.waiting.Len(), WaitForClock: r.table.Waiting(), Neighbours: r.neighbours.Len(), ServerUnicast: r.unicast,
 		},
 		Progress: r.ledger.Progress(),
 		Releases: len(r.releases.young) + len(r.releases.old), Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
