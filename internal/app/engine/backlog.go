@@ -6,19 +6,19 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// backlog says when so many changes are on their way through the pipeline that
-// what is added would be answered late. Then the inbox holds back what asks for
-// more of them: to decide on a message whose answer comes after its client has
-// given up costs as much as to serve another.
+// backlog tells when so many Changes are on their way through the pipeline that a further one
+// would be answered late. Then the inbox holds back the messages that ask for more Changes: a
+// message whose answer comes after its client has given up costs as much as a message that serves
+// a client.
 type backlog struct {
-	since instant.Instant // of the changes that are counted
-	done  int             // since then
-	rate  int             // done in worthWhile, when it was last measured
+	since instant.Instant // when the count of done began
+	done  int             // Changes settled since then
+	rate  int             // Changes settled in worthWhile, at the last measurement
 }
 
 const (
-	worthWhile   = 50 * time.Millisecond // of work that may be ahead of a change
-	leastBacklog = 1024                  // changes that may always be under way: a slow disk takes many at a time
+	worthWhile   = 50 * time.Millisecond // the work that may be ahead of a Change
+	leastBacklog = 1024                  // Changes that may always be under way: a slow disk takes many at a time
 )
 
 // settled counts Changes whose outcome the core has taken in.
@@ -30,11 +30,12 @@ func (b *backlog) settled(now instant.Instant, changes int) {
 	b.done += changes
 }
 
-// full reports whether so many changes are too many.
+// full reports whether so many Changes under way are too many.
 func (b *backlog) full(underway int) bool { return underway > max(leastBacklog, b.rate) }
 
-// pauseChanges has the inbox hold back what asks for changes while there are too many,
-// or too many jobs of few changes each, and let go of it afterwards.
+// pauseChanges has the inbox hold back messages that ask for Changes, while too many Changes, or
+// too many jobs of few Changes each, are under way. Afterwards it has the inbox hand them out
+// again.
 func (e *Engine[C]) pauseChanges() {
 	full := e.backlog.full(e.inflight) || len(e.pipe.jobs) > maxJobs/2
 	if full == e.paused {

@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// As much may be under way as is done in 50 ms, and never less than 1024.
+// As many Changes may be under way as are done in 50 ms, and never less than 1024.
 func TestBacklogFollowsThePipeline(t *testing.T) {
 	const ms = instant.Instant(time.Millisecond)
 	var b backlog
@@ -19,7 +19,7 @@ func TestBacklogFollowsThePipeline(t *testing.T) {
 		what string
 		at   instant.Instant
 		done int
-		want int // may be under way
+		want int // how many may be under way
 	}{
 		{"nothing is known", 5000 * ms, 300, 1024},
 		{"one look is too short", 5049 * ms, 3700, 1024},
@@ -35,7 +35,8 @@ func TestBacklogFollowsThePipeline(t *testing.T) {
 	}
 }
 
-// Many jobs of few changes each fill the pipeline too, long before it refuses one.
+// Many jobs of few Changes each fill the pipeline too. The loop holds back before the pipeline
+// refuses a job.
 func TestLoopHoldsBackWhenJobsAreMany(t *testing.T) {
 	in, a := newTestInbox(admission.Limits{})
 	l := &loop{inbox: in, pipe: newBench().pipe}
@@ -58,8 +59,9 @@ func TestLoopHoldsBackWhenJobsAreMany(t *testing.T) {
 	}
 }
 
-// What asks for changes waits while too many are under way; the rest does not,
-// and what waited goes on as soon as they are done, although nothing else comes.
+// Messages that ask for Changes wait while too many Changes are under way; all others do not
+// wait. The messages that waited go on as soon as the Changes are done, even if no other message
+// comes.
 func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 	l, q := newQuietLoop(t)
 	a := newArrivals()
@@ -71,7 +73,8 @@ func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// come has both arrive, and returns when the loop has nothing more to do.
+	// come has two messages arrive, one that asks for a Change and one that does not, and returns
+	// when the loop has nothing more to do.
 	come := func(xid uint32) {
 		renew := solicit(linkA, xid+1)
 		renew.Payload[0] = byte(dhcp6.Renew)
@@ -107,7 +110,7 @@ func TestLoopHoldsBackWhatAsksForChanges(t *testing.T) {
 	end()
 }
 
-// waiting is how many messages of a class are queued.
+// waiting returns how many messages of a class are queued.
 func (in *Inbox) waiting(class int) int {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// discards counts the datagrams that go no further without the core's word: those that
-// are not admitted or come from who is in quarantine, and what the core has sent and did
-// not leave. The loop brings the numbers to the core, where each link has one count for
-// each reason, which outlives its index and its name.
+// discards counts the datagrams that the engine discards and not the core: those that are not
+// admitted, those whose sender is in quarantine, and those that the core has sent but that did
+// not leave. The loop brings the numbers to the core. There, each link has one count for each
+// reason, which stays when the link gets another index or name.
 type discards struct {
 	mu   sync.Mutex // guards lost
 	lost map[discard]uint64
@@ -26,7 +26,7 @@ func newDiscards() *discards { return &discards{lost: make(map[discard]uint64)} 
 
 func (d *discards) add(link int, reason effect.Drop) {
 	d.mu.Lock()
-	d.lost[discard{link, reason}]++ // links and reasons bound it
+	d.lost[discard{link, reason}]++ // the map is bounded by the number of links and of reasons
 	d.mu.Unlock()
 }
 
@@ -40,7 +40,8 @@ func (d *discards) bring(core Core) {
 	}
 }
 
-// Withheld is why a datagram did not leave that the sockets were not asked to send.
+// Withheld is the reason why a datagram did not leave although no socket failed: it was held
+// back.
 type Withheld struct {
 	Reason effect.Drop
 	Text   string
@@ -48,14 +49,14 @@ type Withheld struct {
 
 func (h *Withheld) Error() string { return "held back: " + h.Text }
 
-// What the pipeline holds back.
+// The reasons for which the pipeline holds a datagram back.
 var (
 	ErrNotKept      = &Withheld{effect.DropNotKept, "not kept"}
 	ErrNotInstalled = &Withheld{effect.DropNotInstalled, "not installed"}
 )
 
-// unsent counts a datagram that did not leave, and tells the role. It is for the loop,
-// the pipeline and the senders.
+// unsent counts a datagram that did not leave, and tells the role. The loop, the pipeline and the
+// senders call it.
 func (e *Engine[C]) unsent(o udp.Outgoing, err error) {
 	reason := effect.DropSendFailed
 	if withheld := (*Withheld)(nil); errors.As(err, &withheld) {

@@ -9,8 +9,8 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// Every discard has a counter on its link: what was held back and why, and what
-// a socket did not take.
+// Each discard has a counter on its link: for what was held back, by its reason, and for what a
+// socket did not take.
 func TestWhatDidNotLeaveIsCounted(t *testing.T) {
 	l, q := newQuietLoop(t)
 	told := 0

@@ -1,7 +1,7 @@
-// Package engine drives a core, whichever it is: one goroutine, the loop, hands it one
-// event after another, and two more, the pipeline, carry its Changes out behind it: one
-// keeps, one installs and sends (core/effect has the order). Everything else only
-// brings events: the sockets' receiver, the watcher of links, probes, and calls.
+// Package engine drives a core, of whichever role. One goroutine, the loop, hands the core one
+// event after another. Two more goroutines, the pipeline, carry out the core's Changes meanwhile:
+// one keeps them, the other installs them and sends (core/effect has the order). Everything else
+// only brings events: the receiver of the sockets, the watcher of links, probes, and calls.
 //
 //	sockets -> Inbox -> turn -+                     +-> what waits for nothing leaves
 //	links, probes, calls -----+-> core -> Effects --+
@@ -9,9 +9,8 @@
 //	     ^                                                  |
 //	     +---------------------- outcomes ------------------+
 //
-// A panic in the core costs the event that caused it: the core is built anew from the
-// store (rebuild.go), and a packet that caused it is refused from then on
-// (quarantine.go).
+// A panic in the core costs the event that caused it: the core is built anew from the store
+// (rebuild.go). A packet that caused a panic is refused from then on (quarantine.go).
 package engine
 
 import (
@@ -35,51 +34,53 @@ type Core interface {
 	Settle(now instant.Now, o effect.Outcome, eff *effect.Effects)
 	Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects)
 	Unprobed(now instant.Now, q binding.Question, eff *effect.Effects)
-	CountDrop(link int, d effect.Drop, n uint64) // of what the engine discards
-	Unkept() int                                 // records that the store has not got
+	CountDrop(link int, d effect.Drop, n uint64) // counts what the engine has discarded
+	Unkept() int                                 // records that the core still owes to the store
 }
 
-// Role is what an engine leaves to the role that it plays. All but Probe and Unsent are
+// Role is what an engine asks of the role that it plays. All methods but Probe and Unsent are
 // called by the loop alone.
 type Role[C Core] interface {
-	// Build is a core made anew from the store, the successor of the one before.
+	// Build makes a core anew from the store, to take the place of the one before.
 	Build(now instant.Now, eff *effect.Effects) (C, error)
-	// Before is called before what was decided is carried out: it brings the core
-	// what others have counted meanwhile.
+	// Before is called before what was decided is carried out. It brings to the core what others
+	// have counted since the last time.
 	Before(now instant.Now, core C, eff *effect.Effects)
-	// Tell takes notes and drops to who wants to know of them.
+	// Tell brings notes and drops to those who want to know of them.
 	Tell(eff *effect.Effects)
-	// HearsExtensions reports whether anybody hears of delegations that are extended.
+	// HearsExtensions reports whether anyone wants to hear of delegations that are extended.
 	HearsExtensions() bool
-	// LinkChanged takes in what happened to one link, LinksChanged follows after a burst.
+	// LinkChanged takes in what happened to one link. LinksChanged is called after a burst of
+	// such events.
 	LinkChanged(core C, e netlink.Event, eff *effect.Effects)
 	LinksChanged(core C)
 	// Pass is called each time before the loop waits.
 	Pass(at instant.Instant, core C)
-	// Outgoing is a datagram as the sockets take it.
+	// Outgoing returns a datagram in the form that the sockets take.
 	Outgoing(s *effect.Send) udp.Outgoing
-	// Unsent is told of a datagram that did not leave, and why: what held it back
-	// (Withheld), or the socket's word. It is counted already.
+	// Unsent is told of a datagram that did not leave, and why: a Withheld, or the error of the
+	// socket. The datagram has been counted already.
 	Unsent(o udp.Outgoing, err error)
-	// Suspect tells apart, among the packets of one interface, whose fault it is if
-	// they make the core panic.
+	// Suspect tells the packets of one interface apart by whom to blame if they make the core
+	// panic.
 	Suspect(payload []byte) [16]byte
-	// Probe asks a next hop. What could not be asked is no answer.
+	// Probe asks a next hop whether it is there. If it could not be asked, asked is false, and
+	// answers means nothing.
 	Probe(ctx context.Context, p effect.Probe) (answers, asked bool)
 }
 
-// Kernel is what an engine asks to compare the kernel with what is wanted: app/kernel. None of
-// its methods waits.
+// Kernel is what an engine asks for a comparison of the kernel: app/kernel. No method of it
+// waits.
 type Kernel interface {
 	Soon()
-	Later()         // something could not be installed
-	OthersChanged() // another program has changed what is ours
+	Later()         // because something could not be installed
+	OthersChanged() // because another program has changed what is ours
 }
 
 // Options are what an engine is made of.
 type Options[C Core] struct {
 	Log     *slog.Logger
-	Privacy *privacy.Rules // nil: of nobody's concern
+	Privacy *privacy.Rules // nil where identifiers of clients need no protection
 	Role    Role[C]
 	Inbox   *Inbox
 	Store   Keeper
@@ -88,7 +89,7 @@ type Options[C Core] struct {
 	Links   <-chan netlink.Event
 }
 
-// New is an engine without a core and without sockets.
+// New returns an engine without a core and without sockets.
 func New[C Core](o Options[C]) *Engine[C] {
 	e := &Engine[C]{
 		log: o.Log, privacy: o.Privacy, role: o.Role, inbox: o.Inbox, discards: o.Inbox.discards, links: o.Links, kernel: o.Kernel,
@@ -99,8 +100,8 @@ func New[C Core](o Options[C]) *Engine[C] {
 	return e
 }
 
-// Open gives the engine its sockets, before it runs. Where there are more cores than
-// two, sending has goroutines of its own.
+// Open gives the engine its sockets, before it runs. If there are more than two processors,
+// sending has goroutines of its own. cores is the number of processors.
 func (e *Engine[C]) Open(in Receiver, out Sender, cores int) {
 	e.inbox.open(in, cores > fewCores)
 	e.out, e.pipe.out = out, out
@@ -109,24 +110,24 @@ func (e *Engine[C]) Open(in Receiver, out Sender, cores int) {
 	}
 }
 
-// fewCores is how many cores the loop and the pipeline keep busy by themselves.
+// fewCores is how many processors the loop and the pipeline keep busy by themselves.
 const fewCores = 2
 
-// Tasks are what runs until its context ends, by name.
+// Tasks returns, by name, the tasks that run until their context ends.
 func (e *Engine[C]) Tasks() map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"loop": e.run, "store": e.pipe.runKeep, "host": e.pipe.runInstall, "sockets": e.inbox.Run,
 	}
 }
 
-// Done is closed when all that was decided has been carried out, after the end.
+// Done is closed after the engine has ended, when all that was decided has been carried out.
 func (e *Engine[C]) Done() <-chan struct{} { return e.pipe.done }
 
-// Panics is how often the core has panicked. It belongs to the loop.
+// Panics returns how often the core has panicked. Only the loop may call it.
 func (e *Engine[C]) Panics() uint64 { return e.quarantine.panics }
 
-// Installed calls f in the loop, and returns once all is installed that was decided
-// before.
+// Installed calls f in the loop, and returns once everything that was decided before is
+// installed.
 func (e *Engine[C]) Installed(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	offered := false
@@ -150,9 +151,9 @@ func (e *Engine[C]) Installed(ctx context.Context, f func()) error {
 	}
 }
 
-// CarryOutNow carries out what was decided before the engine runs, without the
-// pipeline, until nothing is left. Routes and filter elements are installed side by side:
-// no packet waits yet for one of the processors.
+// CarryOutNow carries out what was decided before the engine runs, without the pipeline, until
+// nothing is left. Routes and filter elements are installed at the same time, because no packet
+// waits yet for a processor.
 func (e *Engine[C]) CarryOutNow(now func() instant.Now, eff *effect.Effects) {
 	for range 4 {
 		e.role.Tell(eff)
@@ -169,11 +170,11 @@ func (e *Engine[C]) CarryOutNow(now func() instant.Now, eff *effect.Effects) {
 	}
 }
 
-// maxPast bounds how often EndPast asks the core. Each time it ends hundreds.
+// maxPast bounds how often EndPast asks the core. Each time the core ends hundreds of bindings.
 const maxPast = 4096
 
-// EndPast has the core do what is due before the engine runs, and carries that out: it ends
-// what has ended while nobody looked.
+// EndPast has the core do what is due before the engine runs, and carries that out: it ends what
+// has ended while the program did not run.
 func (e *Engine[C]) EndPast(now func() instant.Now, eff *effect.Effects) {
 	for range maxPast {
 		at := now()

@@ -23,9 +23,9 @@ type Receiver interface {
 	Receive(limit int, handle func(*udp.Datagram)) int
 }
 
-// Classifier tells for each packet, before anything else is done with it, in which class and
-// behind which link and source it waits. It is called under the inbox's lock and retains
-// nothing of a packet.
+// Classifier tells, before anything else is done with a packet, in which class and by which link
+// and source the packet waits. It is called under the inbox's lock, and retains nothing of a
+// packet.
 type Classifier interface {
 	Classify(p *inbound.Packet) Arrival
 	// AsksForChange reports whether a client's message is likely to lead to a change of a
@@ -36,10 +36,10 @@ type Classifier interface {
 // Arrival is the answer of a Classifier.
 type Arrival struct {
 	Refused bool        // the packet is discarded, for the reason Drop
-	Drop    effect.Drop // means something where Refused is set
-	Class   int         // of admission
+	Drop    effect.Drop // only valid if Refused is set
+	Class   int         // a class of package admission
 	Source  admission.Source
-	Limited bool // the rates of its link apply to it
+	Limited bool // whether the rates of its link apply to it
 }
 
 // message is a packet that was admitted, with a copy of its payload.
@@ -48,13 +48,13 @@ type message struct {
 	room []byte
 }
 
-// Inbox stands between the sockets and the core. It empties the sockets quickly, so
-// that a sender of a flood fills its own queue in the inbox, and not the queue of the kernel,
-// which all senders share. Datagrams above a rate are discarded; the others wait for their
-// turn in a queue that is short and fair.
+// Inbox stands between the sockets and the core. It empties the sockets quickly, so that a sender
+// that floods fills its own queue in the inbox, and not the queue of the kernel, which all
+// senders share. Datagrams above a rate are discarded. The others wait in a queue that is short
+// and fair.
 //
-// It also wakes the loop, and lets it sleep. On one or two cores the loop takes in by
-// itself what has come, and Run, the receiver, only watches the sockets for it:
+// The inbox also wakes the loop, and lets it sleep. On one or two processors the loop itself
+// takes in what has come, and Run, the receiver, only watches the sockets for the loop:
 //
 //	+--------+   Tell: Run has seen something  +------+   the loop takes   +------+
 //	| asleep |   in the sockets, or Glance or  | told |     a turn         | busy |
@@ -66,46 +66,45 @@ type message struct {
 //	   +---- nothing is in the sockets, and no turn is left (rest): Run, ---+
 //	         if it waits, watches again
 //
-// The inbox is busy while its flag busy is set, and told while told has something in it:
-// pauseChanges may set the flag in each state. Where there are more cores, Run itself takes
-// in what has come and then calls Tell; Glance has nothing to do. Where roles share the
-// sockets Run does not run: the reader of the sockets calls Feed for each datagram, and Tell
-// after a burst.
-// In both cases the loop goes from told to busy and to asleep in the same way, without
-// looking at the sockets.
+// The inbox is busy while its flag busy is set, and told while the channel told has something in
+// it: pauseChanges may set the flag in each state. If there are more processors, Run itself takes
+// in what has come and then calls Tell; Glance has nothing to do. If roles share the sockets, Run
+// does not run: the reader of the sockets calls Feed for each datagram, and Tell after a burst.
+// In both cases the loop goes from told to busy and to asleep in the same way, without looking at
+// the sockets.
 type Inbox struct {
 	conn     Receiver
 	discards *discards
-	cores    bool // there are cores for Run to take in what comes
+	cores    bool // Run has a processor of its own, and takes in what comes
 
-	told    chan struct{} // there is something for the loop
-	always  chan struct{} // closed
-	busy    atomic.Bool   // the loop looks by itself
+	told    chan struct{} // receives a value when there is something for the loop
+	always  chan struct{} // a closed channel
+	busy    atomic.Bool   // the loop looks by itself whether there is more
 	waits   atomic.Bool   // Run waits for the sockets to be empty
-	drained chan struct{} // receives a value once they are empty
+	drained chan struct{} // receives a value once the sockets are empty
 
 	mu         sync.Mutex // guards all following fields
 	gate       *admission.Gate
 	queue      *admission.Queue[*message]
 	classifier Classifier
 	limits     map[int]admission.Limits // by link
-	refuses    func() bool              // everything; nil: nothing
-	refusal    effect.Drop              // for which reason
-	at         instant.Instant          // of this drain
+	refuses    func() bool              // whether everything that comes is discarded; nil: nothing is
+	refusal    effect.Drop              // the reason of refuses
+	at         instant.Instant          // the time of this drain
 	free       []*message
 	long       int // messages in use whose room is above longRoom
 	admit      func(*udp.Datagram)
-	packet     inbound.Packet // the one that is judged
+	packet     inbound.Packet // the packet that is being judged
 }
 
 const (
 	drainAtOnce  = 512  // datagrams taken from the sockets between two turns of the core
-	ordinaryRoom = 512  // octets that most messages have room in
+	ordinaryRoom = 512  // octets that most messages fit in
 	longRoom     = 2048 // octets, for messages that come in fragments or over links with a large MTU
-	maxLong      = 64   // messages of that length at a time, so that no flood of them takes much memory
+	maxLong      = 64   // messages longer than longRoom at a time, so that a flood of them does not take much memory
 )
 
-// NewInbox is an inbox without sockets.
+// NewInbox returns an inbox without sockets.
 func NewInbox() *Inbox {
 	var secret [16]byte
 	_, _ = rand.Read(secret[:]) // never fails
@@ -121,11 +120,11 @@ func NewInbox() *Inbox {
 	return in
 }
 
-// open has the inbox read from conn; nil: it is fed.
+// open has the inbox read from conn. If conn is nil, the inbox is fed.
 func (in *Inbox) open(conn Receiver, cores bool) { in.conn, in.cores = conn, cores || conn == nil }
 
-// Feed takes in a datagram of sockets that several inboxes share. The caller calls Tell once
-// it has fed all datagrams that have come.
+// Feed takes in a datagram of sockets that several inboxes share. The caller calls Tell once it
+// has fed all datagrams that have come.
 func (in *Inbox) Feed(at instant.Instant, d *udp.Datagram) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -151,8 +150,8 @@ func (in *Inbox) Configure(c Classifier, limits map[int]admission.Limits) {
 	in.limits = limits
 }
 
-// RefuseWhile has everything that comes discarded for a reason while it is told to, before
-// the inbox has sockets.
+// RefuseWhile has everything that comes discarded, for the given reason, while told returns true.
+// It is called before the inbox has sockets.
 func (in *Inbox) RefuseWhile(told func() bool, reason effect.Drop) {
 	in.refuses, in.refusal = told, reason
 }
@@ -194,9 +193,9 @@ func (in *Inbox) Tell() {
 	}
 }
 
-// Glance has the loop look at the sockets before its caller, which shares the one core with
-// the loop, goes on. The runtime would do that only once no goroutine wants to run any more:
-// it does not ask the kernel before. A busy loop looks anyway.
+// Glance has the loop look at the sockets before its caller goes on. The caller shares the one
+// processor with the loop. By itself, the runtime would ask the kernel for packets only once no
+// goroutine wants to run any more. A busy loop looks anyway.
 func (in *Inbox) Glance() {
 	if in.cores || in.busy.Load() {
 		return
@@ -205,7 +204,7 @@ func (in *Inbox) Glance() {
 	runtime.Gosched()
 }
 
-// ready can be received from while there is something for the loop.
+// ready returns a channel that can be received from while there is something for the loop.
 func (in *Inbox) ready() <-chan struct{} {
 	if in.busy.Load() {
 		return in.always
@@ -221,16 +220,16 @@ func (in *Inbox) turn(at instant.Instant, batch []*message, limit int) []*messag
 	return batch
 }
 
-// rest is called after each turn, when its Changes and datagrams are on their way. If no
-// message is left, Run is told, where it waits for that.
+// rest is called after each turn, when its Changes and datagrams are on their way. If no message
+// is left and Run waits for that, Run is told.
 func (in *Inbox) rest() {
 	if !in.busy.Load() && in.waits.Swap(false) {
 		in.drained <- struct{}{}
 	}
 }
 
-// pauseChanges has messages that ask for changes wait, or go on; where they go on, the loop
-// looks for those that had to wait.
+// pauseChanges has messages that ask for Changes wait, or go on. When they go on, the loop looks
+// for those that had to wait.
 func (in *Inbox) pauseChanges(paused bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -248,8 +247,8 @@ func (in *Inbox) drain(at instant.Instant) bool {
 	return in.conn.Receive(drainAtOnce, in.admit) > 0
 }
 
-// next appends to batch the messages whose turn it is, at most limit of them, and
-// says whether more are waiting for theirs.
+// next appends to batch the messages whose turn it is, at most limit of them, and reports whether
+// more messages are waiting.
 func (in *Inbox) next(batch []*message, limit int) (_ []*message, more bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -263,14 +262,14 @@ func (in *Inbox) next(batch []*message, limit int) (_ []*message, more bool) {
 	return batch, in.queue.Ready()
 }
 
-// looksAtOnce is how often the sockets are looked at until they are empty.
+// looksAtOnce bounds how often Judge looks at the sockets until they are empty.
 const looksAtOnce = 256
 
-// Judge takes in all that has come and was not read yet, so that what is said of it is
-// what holds now, and reports whether the sockets were empty then. The loop is told.
+// Judge takes in everything that has come and was not read yet, so that the classifier judges it
+// by what holds now. It reports whether the sockets were empty then, and tells the loop.
 func (in *Inbox) Judge(at instant.Instant) (empty bool) {
 	if in.conn == nil {
-		return true // they are not open yet, or others read from them
+		return true // the sockets are not open yet, or others read from them
 	}
 	for range looksAtOnce {
 		if empty = !in.drain(at); empty {
@@ -281,7 +280,7 @@ func (in *Inbox) Judge(at instant.Instant) (empty bool) {
 	return empty
 }
 
-// done takes messages back.
+// done takes back messages that are not needed any more.
 func (in *Inbox) done(batch []*message) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -290,7 +289,7 @@ func (in *Inbox) done(batch []*message) {
 	}
 }
 
-// judge admits or discards one datagram, which the sockets own.
+// judge admits or discards one datagram. The datagram's memory belongs to the sockets.
 func (in *Inbox) judge(d *udp.Datagram) {
 	if in.refuses != nil && in.refuses() {
 		in.discards.add(d.Link, in.refusal)
@@ -330,14 +329,14 @@ func (in *Inbox) judge(d *udp.Datagram) {
 	}
 }
 
-// overRate is what a verdict is called where drops are counted.
+// overRate has, for each verdict, the drop reason by which it is counted.
 var overRate = [...]effect.Drop{
 	admission.OverLink:      effect.DropRateLink,
 	admission.OverSource:    effect.DropRateSource,
 	admission.OverNewcomers: effect.DropRateNewcomers,
 }
 
-// take copies a packet; nil if too many long ones are there.
+// take copies a packet. It returns nil if there are too many long messages already.
 func (in *Inbox) take(p *inbound.Packet) *message {
 	var m *message
 	switch n := len(in.free); {
@@ -359,7 +358,7 @@ func (in *Inbox) take(p *inbound.Packet) *message {
 	return m
 }
 
-// Shrink lets go of messages that a burst needed.
+// Shrink gives up the memory of messages that only a burst needed.
 func (in *Inbox) Shrink() {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// arrivals is a receiver whose datagrams are in one buffer that the next one
-// overwrites, as the sockets' are.
+// arrivals is a receiver that has its datagrams in one buffer, which the next datagram
+// overwrites, as the sockets' buffers are.
 type arrivals struct {
 	mu      sync.Mutex
 	waiting []udp.Datagram
@@ -74,8 +74,8 @@ func from(link int, host byte, payload ...byte) udp.Datagram {
 	}
 }
 
-// hosts takes all that comes by a client link for a client's. What begins as a Renew
-// asks for changes.
+// hosts is a classifier for which everything that comes by a client-facing link is from a client.
+// A message that begins as a Renew asks for Changes.
 type hosts struct{}
 
 func (hosts) Classify(p *inbound.Packet) Arrival {
@@ -89,7 +89,7 @@ func (hosts) AsksForChange(payload []byte) bool {
 	return len(payload) > 0 && payload[0] == byte(dhcp6.Renew)
 }
 
-// newTestInbox is an inbox of two client links that have these limits, and an uplink.
+// newTestInbox returns an inbox of two client-facing links that have these limits, and an uplink.
 func newTestInbox(limits admission.Limits) (*Inbox, *arrivals) {
 	a := newArrivals()
 	in := NewInbox()
@@ -107,8 +107,8 @@ func drainAll(in *Inbox, at instant.Instant) (all []*message) {
 	return all
 }
 
-// A host that floods loses what it sends too much; its neighbours lose nothing,
-// and all of it is counted on the link.
+// A host that floods loses what it sends above the limit. Its neighbours lose nothing, and every
+// drop is counted on the link.
 func TestInboxFloodCostsTheFlooder(t *testing.T) {
 	in, a := newTestInbox(admission.Limits{Source: admission.Rate{PerSecond: 10, Burst: 20}})
 	const flood, honest = 5000, 30
@@ -134,8 +134,8 @@ func TestInboxFloodCostsTheFlooder(t *testing.T) {
 	}
 }
 
-// Without limits the queue is what bounds: a flooder is left with what nobody
-// else asks for, and what does not fit is counted.
+// Without limits the queue is what bounds. A host that floods gets the room that nobody else asks
+// for, and what finds no room is counted.
 func TestInboxFullQueueIsFair(t *testing.T) {
 	in, a := newTestInbox(admission.Limits{})
 	total := admission.DefaultBounds()[admission.Clients].Total
@@ -161,7 +161,7 @@ func TestInboxFullQueueIsFair(t *testing.T) {
 	}
 }
 
-// What servers answer goes before what clients ask.
+// Answers of servers are handed out before questions of clients.
 func TestInboxAnswersGoFirst(t *testing.T) {
 	in, a := newTestInbox(admission.Limits{})
 	a.come(from(linkA, 1, byte(dhcp6.Solicit)), from(linkA, 4, byte(dhcp6.RelayReply)), from(linkA, 2), from(uplink, 4, byte(dhcp6.RelayReply), 99))
@@ -171,8 +171,8 @@ func TestInboxAnswersGoFirst(t *testing.T) {
 	}
 }
 
-// What is admitted is the inbox's own, and memory is used again; long messages
-// are bounded in number.
+// The inbox has its own copy of what it admits, and uses memory again. The number of long
+// messages is bounded.
 func TestInboxKeepsItsOwnCopies(t *testing.T) {
 	in, a := newTestInbox(admission.Limits{})
 	long := bytes.Repeat([]byte{7}, 60000)
@@ -200,7 +200,7 @@ func TestInboxKeepsItsOwnCopies(t *testing.T) {
 	}
 }
 
-// feed is who reads from sockets that several inboxes share, of which this is one.
+// feed plays the reader of sockets that several inboxes share, of which this is one.
 func feed(in *Inbox, a *arrivals) error {
 	for {
 		if err := a.Wait(); err != nil {
@@ -212,9 +212,8 @@ func feed(in *Inbox, a *arrivals) error {
 	}
 }
 
-// The whole loop, with and without senders of its own, reading by itself or fed: each
-// message is forwarded once, whole, although the sockets' memory and the messages are used
-// again.
+// The whole loop, with and without senders of its own, reading by itself or fed: each message is
+// forwarded once, whole, although the memory of the sockets and of the messages is used again.
 func TestLoopForwardsEverything(t *testing.T) {
 	for name, c := range map[string]struct {
 		cores int
@@ -243,12 +242,12 @@ func TestLoopForwardsEverything(t *testing.T) {
 				}
 				for len(seen) < int(round+1)*clients {
 					for _, p := range q.takeSent() {
-						seen[string(p[len(p)-10:len(p)-6])]++ // the type and the transaction-id
+						seen[string(p[len(p)-10:len(p)-6])]++ // the message type and the transaction-id
 					}
 				}
 			}
 			close(a.closed)
-			if err := <-received; err == nil { // it may be waiting for the loop until then
+			if err := <-received; err == nil { // the receiver may be waiting for the loop until then
 				t.Error("the receiver ended as if nothing were closed")
 			}
 			end()
@@ -259,9 +258,8 @@ func TestLoopForwardsEverything(t *testing.T) {
 	}
 }
 
-// On one core the loop looks at the sockets when it is asked to, although nobody
-// has told it that something is there; and whoever waits for empty sockets hears of
-// them once.
+// On one processor the loop looks at the sockets when it is asked to, although nobody has told it
+// that something is there. A goroutine that waits for empty sockets is told of them once.
 func TestLoopGlances(t *testing.T) {
 	l, q := newQuietLoop(t)
 	a := newArrivals()
@@ -287,8 +285,7 @@ func (q *quiet) waitsFor(l *loop) {
 	<-l.inbox.drained
 }
 
-// A busy loop looks by itself, and one with cores for it is told by another
-// goroutine.
+// A busy loop looks by itself. A loop with enough processors is told by another goroutine.
 func TestLoopNeedsNoGlance(t *testing.T) {
 	in, a := newTestInbox(admission.Limits{})
 	in.busy.Store(true)
@@ -306,8 +303,8 @@ func TestLoopNeedsNoGlance(t *testing.T) {
 	}
 }
 
-// Who waits for the sockets to be empty is told once they are, and not while a turn is
-// left, be it that it was let go of just now.
+// A goroutine that waits for the sockets to be empty is told once they are, and not while
+// messages are left, even if they were paused until just now.
 func TestInboxTellsOnceAllIsDone(t *testing.T) {
 	in, a := newTestInbox(admission.Limits{})
 	for i := range 3 {
@@ -337,8 +334,8 @@ func TestInboxTellsOnceAllIsDone(t *testing.T) {
 	}
 }
 
-// An inbox that is fed admits by the rates of the link at the time that it is told, copies
-// what it is fed, wakes the loop once it is told to, and has no sockets to look at.
+// An inbox that is fed admits by the rates of the link at the time that it is given, copies what
+// it is fed, wakes the loop when Tell is called, and has no sockets to look at.
 func TestInboxIsFed(t *testing.T) {
 	in := NewInbox()
 	in.open(nil, false)

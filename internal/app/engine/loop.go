@@ -21,42 +21,42 @@ import (
 // Engine is a loop with its pipeline. The loop is the one goroutine that owns the
 // core: everything else hands it events.
 type Engine[C Core] struct {
-	// Core belongs to the loop once that runs: it is for who is called by it.
+	// Core belongs to the loop once that runs: only functions that the loop calls may use it.
 	Core C
 
 	log      *slog.Logger
 	privacy  *privacy.Rules
 	role     Role[C]
 	inbox    *Inbox
-	discards *discards // the inbox's and ours
+	discards *discards // shared with the inbox
 	pipe     *pipeline
 	out      Sender   // nil until the sockets are open
-	senders  *senders // nil where there are no cores for them
+	senders  *senders // nil if there are not enough processors for them
 
 	links  <-chan netlink.Event
 	kernel Kernel
 	probed chan probeResult
 	probes sync.WaitGroup
 	calls  chan func(now instant.Now, eff *effect.Effects)
-	ended  chan struct{} // closed when run has returned: nobody is called any more
+	ended  chan struct{} // closed when run has returned: no call is taken any more
 
-	at       instant.Now // of what is being handled
+	at       instant.Now // the time of the event that is being handled
 	turn     *turn
 	batch    []*message
 	inflight int // changes in the pipeline
 	backlog  backlog
-	paused   bool // there are too many of them
+	paused   bool // there are too many Changes under way
 	ticked   instant.Instant
 
 	quarantine quarantine
-	planted    func(*inbound.Packet) // tests plant panics here: nil is an event that is no packet
+	planted    func(*inbound.Packet) // tests make the core panic by it; nil is an event that is no packet
 	tripped    bool                  // the last Tick panicked
 }
 
 type probeResult struct {
 	question binding.Question
 	answers  bool
-	asked    bool // else nothing is known
+	asked    bool // if false, answers means nothing
 }
 
 // tell brings the result to the core.
@@ -68,8 +68,8 @@ func (p probeResult) tell(core Core, now instant.Now, eff *effect.Effects) {
 	}
 }
 
-// idle is the longest that the loop sleeps: the watchdog wants a look
-// now and then, and so does a clock that is being set.
+// idle is the longest time that the loop sleeps. The watchdog, and the watch for a clock that is
+// set, need a pass of the loop from time to time.
 const idle = 5 * time.Second
 
 var (
@@ -78,7 +78,7 @@ var (
 	errWatchGone = errors.New("links: the watch has ended")
 )
 
-// run ends with ctx. The pipeline then finishes what was decided and ends too.
+// run ends with ctx. Then the pipeline finishes what was decided, and ends too.
 func (e *Engine[C]) run(ctx context.Context) error {
 	defer e.probes.Wait()
 	defer close(e.pipe.jobs)
@@ -131,8 +131,9 @@ func (e *Engine[C]) tick(ctx context.Context) {
 	e.tripped = !e.decideOn(ctx, func(n instant.Now, eff *effect.Effects) { e.Core.Tick(n, eff) })
 }
 
-// sleep is until the core wants a Tick; also on a busy relay it gets one now and
-// then. A core that panicked in the last one wants the next at once: it waits.
+// sleep returns the time until the next Tick that the core asks for, and at most idle since the
+// last one, on a busy relay as well. A core that panicked in the last Tick would ask for the next
+// one at once; it has to wait for idle.
 func (e *Engine[C]) sleep() time.Duration {
 	left := e.at.Until(e.ticked.After(idle))
 	if at, ok := e.Core.Deadline(); ok && !e.tripped {
@@ -141,9 +142,8 @@ func (e *Engine[C]) sleep() time.Duration {
 	return max(0, left)
 }
 
-// handle lets the core decide on a batch. A packet that makes it panic costs
-// that packet: what the others wanted is kept, and the core is built anew from
-// the store.
+// handle lets the core decide on a batch. A packet that makes the core panic costs that packet
+// alone: what was decided for the others is kept, and the core is built anew from the store.
 func (e *Engine[C]) handle(ctx context.Context, batch []*message) {
 	e.startAfresh()
 	for _, m := range batch {
@@ -161,7 +161,7 @@ func (e *Engine[C]) handle(ctx context.Context, batch []*message) {
 	}
 }
 
-// startAfresh empties the Effects for what comes next.
+// startAfresh empties the Effects for the next event.
 func (e *Engine[C]) startAfresh() {
 	e.turn.eff.Reset()
 	e.turn.eff.OmitExtensions = !e.role.HearsExtensions()
@@ -176,7 +176,7 @@ func (e *Engine[C]) decide(p *inbound.Packet) (cause any) {
 	return nil
 }
 
-// maxLinkEvents bounds how long a burst of link events holds up everything else.
+// maxLinkEvents bounds how long a burst of link events delays everything else.
 const maxLinkEvents = 256
 
 func (e *Engine[C]) linkEvents(ctx context.Context, event netlink.Event) {
@@ -208,8 +208,9 @@ func (e *Engine[C]) linkEvent(event netlink.Event, eff *effect.Effects) {
 	}
 }
 
-// settle takes in outcomes. A route that was refused has its stand-in, and what
-// was not kept is undone; what failed otherwise is for the comparison to mend.
+// settle has the core take in outcomes. Of a route that was refused the core installs the
+// stand-in; what was not kept it undoes. What failed for another reason is mended by the
+// comparison.
 func (e *Engine[C]) settle(ctx context.Context, outcomes []effect.Outcome) {
 	e.returned(outcomes)
 	e.decideOn(ctx, func(n instant.Now, eff *effect.Effects) {
@@ -219,7 +220,7 @@ func (e *Engine[C]) settle(ctx context.Context, outcomes []effect.Outcome) {
 	})
 }
 
-// returned is what outcomes mean but for the core.
+// returned does what outcomes require outside the core.
 func (e *Engine[C]) returned(outcomes []effect.Outcome) {
 	e.inflight -= len(outcomes)
 	e.backlog.settled(e.at.Boot, len(outcomes))
@@ -230,18 +231,18 @@ func (e *Engine[C]) returned(outcomes []effect.Outcome) {
 	}
 }
 
-// maxChanges bounds the changes of one job. Some events make thousands: what is
-// kept in one commit is bounded too.
+// maxChanges bounds the Changes of one job. Some events make thousands of Changes, and what is
+// kept in one commit is to be bounded too.
 const maxChanges = 64
 
-// carryOut does what the Effects say: datagrams that wait for nothing leave at
-// once, changes and what waits for them go into the pipeline.
+// carryOut does what the Effects say: datagrams that wait for nothing leave at once; Changes, and
+// the datagrams that wait for them, go into the pipeline.
 func (e *Engine[C]) carryOut(ctx context.Context) {
 	e.begin(ctx)
 	e.dispatch()
 }
 
-// begin is carryOut but for the datagrams that leave at once.
+// begin does all that carryOut does except to send the datagrams that leave at once.
 func (e *Engine[C]) begin(ctx context.Context) {
 	eff := &e.turn.eff
 	e.discards.bring(e.Core)
@@ -256,8 +257,8 @@ func (e *Engine[C]) begin(ctx context.Context) {
 	e.pauseChanges()
 }
 
-// share divides what is to be sent into what leaves now and what waits for a
-// change; nil if nothing does, and nothing changes.
+// share divides the datagrams into those that leave now and those that wait for a Change. It
+// returns a job with the latter and the Changes, or nil if there are neither.
 func (e *Engine[C]) share() *job {
 	eff := &e.turn.eff
 	waits, octets := 0, 0
@@ -274,7 +275,7 @@ func (e *Engine[C]) share() *job {
 			j.left = e.turn.gone
 		}
 	}
-	own := make([]byte, 0, octets) // the turn's memory is used again before a job is done
+	own := make([]byte, 0, octets) // the job needs a copy: the turn's memory is used again before the job is done
 	for i := range eff.Sends {
 		s := &eff.Sends[i]
 		o := e.role.Outgoing(s)
@@ -292,7 +293,7 @@ func (e *Engine[C]) share() *job {
 	return j
 }
 
-// enqueue hands a job to the pipeline, in parts where it is large.
+// enqueue hands a job to the pipeline. A large job goes in parts.
 func (e *Engine[C]) enqueue(j *job) {
 	for len(j.changes) > maxChanges {
 		part := j.split(maxChanges)
@@ -315,9 +316,8 @@ func (e *Engine[C]) offer(j *job) bool {
 	return true
 }
 
-// refuse is what becomes of changes for which the pipeline has no room: they
-// fail at once, as if the store had. What only extends, and asks nothing of the
-// kernel, leaves.
+// refuse ends Changes for which the pipeline has no room: they fail at once, as if the store had
+// failed. A datagram whose Change only extends, and asks nothing of the kernel, leaves.
 func (e *Engine[C]) refuse(j *job) {
 	for _, w := range j.sends {
 		if w.extends && j.onlyKeeps(w.after) {
@@ -331,8 +331,8 @@ func (e *Engine[C]) refuse(j *job) {
 		e.Core.Settle(e.at, effect.Outcome{ID: c.ID, Keep: errStalled}, &undo)
 	}
 	e.role.Tell(&undo)
-	// What the undoing itself wants installed is found by the comparison, and what it wants
-	// kept is kept later.
+	// What the undoing itself wants installed, the comparison finds. What it wants kept is kept
+	// later.
 	for i := 0; i < len(undo.Changes); i++ {
 		o := effect.Outcome{ID: undo.Changes[i].ID}
 		if len(undo.Changes[i].Keep) > 0 {
@@ -345,8 +345,8 @@ func (e *Engine[C]) refuse(j *job) {
 
 const probeTimeout = 3 * time.Second
 
-// runProbe asks one next hop; the core bounds how many there are. A probe that
-// was cut short tells nothing.
+// runProbe asks one next hop. The core bounds how many probes there are at a time. A probe that
+// is cut short tells nothing.
 func (e *Engine[C]) runProbe(ctx context.Context, p effect.Probe) {
 	answers, asked := false, true
 	if p.Index != 0 {
@@ -363,8 +363,8 @@ func (e *Engine[C]) runProbe(ctx context.Context, p effect.Probe) {
 	}
 }
 
-// Call runs f in the loop and waits for it. Once the loop has taken it, f runs to
-// its end, whatever becomes of ctx: what f writes to is then the caller's alone.
+// Call runs f in the loop and waits for it. Once the loop has taken f, f runs to its end,
+// whatever becomes of ctx: after Call has returned, f writes to nothing any more.
 func (e *Engine[C]) Call(ctx context.Context, f func(now instant.Now, eff *effect.Effects)) error {
 	done := make(chan struct{})
 	whole := false

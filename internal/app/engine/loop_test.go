@@ -21,11 +21,11 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// loop is what is tested: an engine of the relay's core.
+// loop is the engine that is tested: that of the relay's core.
 type loop = Engine[*relay6.Relay]
 
-// quiet is a loop with two client links and a server behind an uplink, over a
-// store, a kernel and sockets that always work. It is the role that is played, too.
+// quiet is a loop with two client-facing links and a server behind an uplink. Its store, kernel
+// and sockets always work. It plays the role too.
 type quiet struct {
 	*bench
 	t                             *testing.T
@@ -34,7 +34,7 @@ type quiet struct {
 	mu                            sync.Mutex // guards sent
 	sent                          [][]byte
 	comparisons, laterComparisons int
-	runs                          bool // the loop closes the queue
+	runs                          bool // the loop runs, and closes the queue when it ends
 
 	build  func() (*relay6.Relay, error) // nil: a core that knows the links
 	probe  func() (answers, asked bool)
@@ -83,8 +83,8 @@ func (q *quiet) Unsent(o udp.Outgoing, err error) {
 
 func (q *quiet) Suspect(payload []byte) [16]byte { return replyLink(payload) }
 
-// replyLink tells Relay-replies apart by their link-address, as the relay does; others are
-// all the same.
+// replyLink tells Relay-replies apart by their link-address, as the relay does. All other packets
+// are the same to it.
 func replyLink(payload []byte) (of [16]byte) {
 	if len(payload) >= 18 && payload[0] == byte(dhcp6.RelayReply) {
 		copy(of[:], payload[2:])
@@ -100,7 +100,7 @@ func (q *quiet) Send(batch []udp.Outgoing, _ func(int, error)) {
 	}
 }
 
-// takeSent takes what has been sent since the last time.
+// takeSent returns what has been sent since the last call.
 func (q *quiet) takeSent() [][]byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -150,7 +150,7 @@ func newQuietLoop(t *testing.T, change ...func(*relay6.Config)) (*loop, *quiet) 
 	return l, q
 }
 
-// run runs the loop until end is called, or the test ends.
+// run runs the loop until end is called or the test ends.
 func (q *quiet) run(t *testing.T, l *loop) (end func()) {
 	q.runs = true
 	return labtest.Run(t, l.run)
@@ -168,8 +168,8 @@ func (m *message) datagram() udp.Datagram {
 	return udp.Datagram{Link: m.Link, Source: m.Source, Dest: m.Dest, Payload: m.Payload}
 }
 
-// A panic costs one packet. A link whose packets make the core
-// panic a thousand times, each packet another, costs the other link nothing.
+// A panic costs one packet. If the packets of a link make the core panic a thousand times, each
+// with another packet, that costs the other link nothing.
 func TestLoopPanicsCostOnePacketEach(t *testing.T) {
 	l, q := newQuietLoop(t)
 	panics := 0
@@ -201,8 +201,8 @@ func TestLoopPanicsCostOnePacketEach(t *testing.T) {
 	}
 }
 
-// The packet that made the core panic is refused from then on; its neighbours in
-// the same batch, before and after, are served.
+// A packet that made the core panic is refused from then on. The packets before and after it in
+// the same batch are served.
 func TestLoopRefusesTheFingerprint(t *testing.T) {
 	l, q := newQuietLoop(t)
 	bad := solicit(linkA, 666)

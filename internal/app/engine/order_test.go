@@ -26,14 +26,14 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// journal writes down, in one list, what a loop has kept and sent. A crash may come
-// after any entry.
+// journal writes down, in one list, what a loop has kept and sent. A crash may come after any
+// entry of it.
 type journal struct {
 	mu      sync.Mutex // guards all following fields
 	entries []entry
 	commits int
-	stopAt  int           // the commit that does not end before the test says so; 0: none
-	goOn    chan struct{} // closed when it may
+	stopAt  int           // the number of the commit that does not end before the test says so; 0: none
+	goOn    chan struct{} // closed when that commit may end
 }
 
 // entry is a commit or a datagram.
@@ -67,8 +67,8 @@ func (j *journal) Send(batch []udp.Outgoing, _ func(int, error)) {
 	}
 }
 
-// check goes through the list: after each entry the store has all that clients were
-// told, as long as they were told. It returns how many Replies were sent.
+// check goes through the list: after each entry the store has everything that clients were told,
+// and for as long as they were told. It returns how many Replies were sent.
 func (j *journal) check(t *testing.T) (replies int) {
 	t.Helper()
 	j.mu.Lock()
@@ -106,7 +106,8 @@ func (j *journal) check(t *testing.T) (replies int) {
 	return replies
 }
 
-// leasesOf reads a Reply by its octets alone: one IA_PD, whose prefixes have no options.
+// leasesOf reads a Reply octet by octet, without our codec: one IA_PD, whose prefixes have no
+// options.
 func leasesOf(t *testing.T, reply []byte) map[netip.Prefix]time.Duration {
 	m, err := dhcp6.ParseMessage(reply)
 	if err != nil {
@@ -121,8 +122,8 @@ func leasesOf(t *testing.T, reply []byte) map[netip.Prefix]time.Duration {
 	return found
 }
 
-// grants is a Relay-reply for a client on the first link, with these valid lifetimes
-// of its prefixes.
+// grants is a Relay-reply for a client on the first link that grants prefixes with these valid
+// lifetimes, in seconds.
 func grants(client byte, valid map[netip.Prefix]int) *inbound.Packet {
 	inner := dhcp6.AppendClientID(dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 7), dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0, client})
 	inner, mark := dhcp6.BeginIA(inner, dhcp6.OptionIAPD, 1, 0, 0)
@@ -135,8 +136,7 @@ func grants(client byte, valid map[netip.Prefix]int) *inbound.Packet {
 	return &inbound.Packet{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, inner)}
 }
 
-// journalled is a quiet loop that serves clients on its first link and writes a
-// journal.
+// journalled returns a quiet loop that serves clients on its first link and writes a journal.
 func journalled(t *testing.T) (*loop, *quiet, *journal) {
 	l, q := newQuietLoop(t, func(c *relay6.Config) {
 		c.Links[0].Delegations = delegation.Policy{ClientLimit: 8, LinkLimit: 64}
@@ -145,7 +145,7 @@ func journalled(t *testing.T) (*loop, *quiet, *journal) {
 	l.pipe.keep, l.pipe.out, l.out = j, j, j
 	q.unsent = func(udp.Outgoing, error) {}
 	l.Core.SetLink(links.Link{Index: linkA, Name: "dA", Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("2001:db8:1::1/64")}}, &l.turn.eff)
-	// What is kept at every start is not in the journal.
+	// What every start keeps is not in the journal.
 	var first effect.Effects
 	l.Core.Tick(service.Now(), &first)
 	for _, c := range first.Changes {
@@ -154,14 +154,14 @@ func journalled(t *testing.T) (*loop, *quiet, *journal) {
 	return l, q, j
 }
 
-// pass lets the goroutines of a bubble run until each waits for somebody else.
+// pass lets a second of the bubble of synctest pass, and waits until each goroutine is blocked.
 func pass() {
 	time.Sleep(time.Second)
 	synctest.Wait()
 }
 
-// Whatever is granted, extended, shortened and ended, in whatever order, and at
-// whichever commit the store stops: what clients know the store has.
+// Whatever is granted, extended, shortened and ended, in whatever order, and at whichever commit
+// the store stops: the store has everything that clients know.
 func TestStoreStopsAnywhere(t *testing.T) {
 	const rounds, clients = 30, 3
 	for seed := range uint64(8) {
@@ -210,8 +210,8 @@ func TestStoreStopsAnywhere(t *testing.T) {
 	}
 }
 
-// What follows a datagram that leaves at once is not kept before that has left,
-// where others send it as well.
+// A Change that follows a datagram which leaves at once is kept only after that datagram has
+// left, even if senders of their own send it.
 func TestEndIsKeptAfterItsReplyHasLeft(t *testing.T) {
 	p := netip.MustParsePrefix("2001:db8:100::/48")
 	for _, others := range []bool{false, true} {
@@ -256,7 +256,7 @@ func TestEndIsKeptAfterItsReplyHasLeft(t *testing.T) {
 	}
 }
 
-// gated is a journal whose datagrams leave by another way.
+// gated is a journal whose datagrams leave through a gate of the test.
 type gated struct {
 	*journal
 	send func(batch []udp.Outgoing, failed func(int, error))
@@ -264,8 +264,8 @@ type gated struct {
 
 func (g gated) Send(batch []udp.Outgoing, failed func(int, error)) { g.send(batch, failed) }
 
-// A large job goes in parts. Who is told that a part is done may count on that the
-// datagrams that waited for it have left.
+// A large job goes in parts. When the core is told that a part is done, the datagrams that waited
+// for that part have left.
 func TestPartsOfAJobTakeTheirDatagrams(t *testing.T) {
 	b := newBench()
 	l := &loop{pipe: b.pipe}
@@ -294,8 +294,8 @@ func TestPartsOfAJobTakeTheirDatagrams(t *testing.T) {
 	}
 }
 
-// What could not be queued is undone at once; what that undoing wants kept counts as
-// not kept, and is tried again.
+// What could not be queued is undone at once. What the undoing wants kept counts as not kept, and
+// is tried again.
 func TestFullPipelineKeepsEndsForLater(t *testing.T) {
 	l, _, j := journalled(t)
 	old, renumbered := netip.MustParsePrefix("2001:db8:100::/48"), netip.MustParsePrefix("2001:db8:200::/48")

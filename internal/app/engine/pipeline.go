@@ -16,23 +16,23 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// Keeper is where changes are kept: host/store.
+// Keeper keeps changes: host/store.
 type Keeper interface {
 	Commit(ops []store.Op) error
 }
 
-// Installer is where changes are installed: routes and filter elements.
+// Installer installs routes and filter elements in the kernel.
 type Installer interface {
 	Apply(ops []hoststate.Op, failed func(i int, err error)) error
 }
 
-// sideBySide is Installers that work at the same time, each on what is its own among the
-// operations: the kernel has one lock for routes and another one for nftables.
+// sideBySide are Installers that work at the same time. Each carries out the operations that are
+// its own: the kernel has one lock for routes and another one for nftables.
 type sideBySide []Installer
 
 // Apply implements Installer. It returns once all installers have ended.
 func (s sideBySide) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
-	var mu sync.Mutex // failed is for one caller at a time
+	var mu sync.Mutex // failed must not be called by two goroutines at a time
 	var all sync.WaitGroup
 	errs := make([]error, len(s))
 	for n, h := range s {
@@ -48,32 +48,31 @@ func (s sideBySide) Apply(ops []hoststate.Op, failed func(i int, err error)) err
 	return errors.Join(errs...)
 }
 
-// Sender is where datagrams leave: host/udp.
+// Sender sends datagrams: host/udp.
 type Sender interface {
 	Send(batch []udp.Outgoing, failed func(i int, err error))
 }
 
-// job is the work that one batch of decisions asks for, in the order of the effects:
-// keep, install, send. look is called once everything before it is installed.
+// job is the work that one batch of decisions asks for, in the order of the effects: keep,
+// install, send. look is called once everything before it is installed.
 type job struct {
 	changes []effect.Change
 	sends   []waiting
 	look    func()
-	left    <-chan struct{} // closed when what leaves at once has left, which a change follows; nil: none does
+	left    <-chan struct{} // nil, or closed when the datagrams have left that a Change of the job follows
 
 	keepErr error
 }
 
-// onlyKeeps reports whether a change of this job has something to keep and nothing
-// to install.
+// onlyKeeps reports whether a Change of this job has something to keep and nothing to install.
 func (j *job) onlyKeeps(id effect.ChangeID) bool {
 	i := slices.IndexFunc(j.changes, func(c effect.Change) bool { return c.ID == id })
 	return i >= 0 && len(j.changes[i].Keep) > 0 && len(j.changes[i].Host) == 0
 }
 
-// split takes the first n changes off a job, and the datagrams that wait for none of the
-// rest. When a change is told to be carried out, the datagrams that waited for it have
-// left.
+// split takes the first n Changes off a job, with the datagrams that wait for none of the other
+// Changes. So, when the core is told that a Change is carried out, the datagrams that waited for
+// it have left.
 func (j *job) split(n int) *job {
 	first := &job{changes: j.changes[:n], left: j.left}
 	last := first.changes[n-1].ID
@@ -96,15 +95,15 @@ func (j *job) records() (n int) {
 	return n
 }
 
-// waiting is a datagram that leaves once the change it names is done.
+// waiting is a datagram that leaves once the Change after is done.
 type waiting struct {
 	after   effect.ChangeID
 	extends bool
 	out     udp.Outgoing
 }
 
-// pipeline carries changes out while the core goes on deciding: one goroutine keeps, with all
-// changes that have queued up in one commit; the next one installs and sends.
+// pipeline carries Changes out while the core goes on deciding. One goroutine keeps all Changes
+// that have queued up, in one commit; the next one installs and sends.
 type pipeline struct {
 	log    *slog.Logger
 	keep   Keeper
@@ -115,15 +114,15 @@ type pipeline struct {
 	jobs     chan *job
 	kept     chan []*job
 	outcomes chan []effect.Outcome
-	done     chan struct{} // closed when all is carried out, after the queue was closed
-	breathe  func()        // called between two pieces of work, which others may have waited for
+	done     chan struct{} // closed when everything is carried out, after the queue was closed
+	breathe  func()        // called between two pieces of work, so that the loop can look at the sockets
 	now      func() time.Time
 
-	failed map[effect.ChangeID]failure // changes whose datagrams are held back
-	order  []effect.ChangeID           // of failed, oldest first
+	failed map[effect.ChangeID]failure // Changes whose datagrams are held back
+	order  []effect.ChangeID           // the keys of failed, oldest first
 	batch  []udp.Outgoing
 
-	finished time.Time // when the second stage last was
+	finished time.Time // when the second stage last finished
 }
 
 type failure struct {
@@ -132,18 +131,18 @@ type failure struct {
 }
 
 const (
-	maxJobs    = 1024 // queued before new changes are refused
+	maxJobs    = 1024 // jobs in the queue; new ones are refused
 	maxGroup   = 256  // jobs in one commit
-	maxRecords = 8192 // in one commit, but for its last job
-	maxFailed  = 4096 // failed changes remembered
+	maxRecords = 8192 // in one commit, not counting its last job
+	maxFailed  = 4096 // failed Changes that are remembered
 	slowCommit = time.Second
 
-	// gather is the shortest time between two commits. A commit, and what it brings
-	// into the kernel, costs much the same for one change and for a hundred. Who
-	// comes alone does not wait.
+	// gather is the shortest time between two commits. A commit, and what it brings into the
+	// kernel, costs nearly the same for one Change and for a hundred. A Change that comes alone
+	// does not wait.
 	gather = 2 * time.Millisecond
-	// After so long a pause the second stage has time: it divides what comes into
-	// pieces, at most so many, between which others have a turn.
+	// After a pause of calmAfter the second stage has time. It divides a group into at most so
+	// many pieces, and lets others run between them.
 	calmAfter = 2 * gather
 	pieces    = 16
 )
@@ -159,7 +158,7 @@ func newPipeline(log *slog.Logger, keep Keeper, hosts []Installer) *pipeline {
 	}
 }
 
-// offer queues a job without ever blocking; false if the queue is full.
+// offer queues a job without ever blocking. It returns false if the queue is full.
 func (p *pipeline) offer(j *job) bool {
 	select {
 	case p.jobs <- j:
@@ -169,8 +168,8 @@ func (p *pipeline) offer(j *job) bool {
 	}
 }
 
-// runKeep is the first stage. It ends when the loop has closed the queue and
-// everything in it is kept.
+// runKeep is the first stage. It ends when the loop has closed the queue and everything in it is
+// kept.
 func (p *pipeline) runKeep(context.Context) error {
 	defer close(p.kept)
 	var last time.Time
@@ -225,8 +224,8 @@ func (p *pipeline) commit(group []*job) {
 	}
 }
 
-// runInstall is the second stage. It ends when the first has; outcomes after ctx
-// has ended concern nobody any more.
+// runInstall is the second stage. It ends after the first. Outcomes that come after ctx has ended
+// are for nobody any more.
 func (p *pipeline) runInstall(ctx context.Context) error {
 	defer close(p.done)
 	for group := range p.kept {
@@ -235,9 +234,9 @@ func (p *pipeline) runInstall(ctx context.Context) error {
 	return nil
 }
 
-// finish installs a group of jobs, sends what waited for it, and says what became
-// of it. It would cost least to take all at once; in pieces it is kinder to who
-// comes meanwhile.
+// finish installs a group of jobs, sends the datagrams that waited for it, and reports the
+// outcomes. It would cost least to take the whole group at once. In pieces, datagrams that arrive
+// meanwhile wait less.
 func (p *pipeline) finish(ctx context.Context, group []*job) {
 	piece := len(group)
 	if p.now().Sub(p.finished) >= calmAfter {
@@ -268,8 +267,8 @@ func (p *pipeline) finishPiece(ctx context.Context, group []*job) {
 	}
 }
 
-// join makes one group of all that are kept by now: where the core is busy, groups
-// come faster than this stage gets to run, and each would wait for the ones before.
+// join makes one group of all groups that are kept by now. While the core is busy, groups come
+// faster than this stage gets to run, and each would have to wait for the groups before it.
 func (p *pipeline) join(group []*job) []*job {
 	for len(group) < maxGroup {
 		select {
@@ -285,8 +284,7 @@ func (p *pipeline) join(group []*job) []*job {
 	return group
 }
 
-// install carries out the host operations of a group of jobs and says what
-// became of each change.
+// install carries out the operations of a group of jobs, and returns the outcome of each Change.
 func (p *pipeline) install(group []*job) []effect.Outcome { return p.installBy(p.hosts, group) }
 
 func (p *pipeline) installBy(hosts []Installer, group []*job) []effect.Outcome {
@@ -298,7 +296,7 @@ func (p *pipeline) installBy(hosts []Installer, group []*job) []effect.Outcome {
 		}
 	}
 	ops := make([]hoststate.Op, 0, deeds)
-	owner := make([]int, 0, deeds) // index into outcomes, by operation
+	owner := make([]int, 0, deeds) // by operation, the index into outcomes
 	outcomes := make([]effect.Outcome, 0, changes)
 	for _, j := range group {
 		for i := range j.changes {
@@ -362,7 +360,7 @@ func (p *pipeline) fail(id effect.ChangeID, f failure) {
 	p.order = append(p.order, id)
 }
 
-// release sends the datagrams of jobs whose changes are done.
+// release sends the datagrams of jobs whose Changes are done.
 func (p *pipeline) release(group []*job) {
 	p.batch = p.batch[:0]
 	for _, j := range group {
@@ -377,5 +375,5 @@ func (p *pipeline) release(group []*job) {
 	if len(p.batch) > 0 {
 		p.out.Send(p.batch, func(i int, err error) { p.unsent(p.batch[i], err) })
 	}
-	clear(p.batch) // what was sent need not stay in memory
+	clear(p.batch) // the memory of what was sent can be freed
 }

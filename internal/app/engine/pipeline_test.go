@@ -18,12 +18,12 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// bench is a pipeline between a store, a kernel and sockets that write down, in
-// one list, what was asked of them, and fail when told to.
+// bench is a pipeline between a store, a kernel and sockets that write down, in one list, what
+// was asked of them, and that fail when the test tells them to.
 type bench struct {
 	mu    sync.Mutex // guards all following fields
 	trace []string
-	full  error           // what Commit says
+	full  error           // what Commit returns
 	bad   map[string]bool // prefixes that the kernel refuses
 
 	pipe *pipeline
@@ -73,7 +73,7 @@ func (b *bench) Send(batch []udp.Outgoing, _ func(int, error)) {
 	}
 }
 
-// run carries jobs out as the two goroutines would, one group.
+// run carries out jobs as one group, as the two goroutines would.
 func (b *bench) run(jobs ...*job) []effect.Outcome {
 	b.pipe.commit(jobs)
 	outcomes := b.pipe.install(jobs)
@@ -108,7 +108,7 @@ func TestPipelineKeepsThenInstallsThenSends(t *testing.T) {
 		&job{changes: []effect.Change{change(1, "a", "2001:db8:1::/56")}, sends: []waiting{datagram(1, false, "A")}},
 		&job{changes: []effect.Change{change(2, "b", "2001:db8:2::/56")}, sends: []waiting{datagram(2, false, "B")}},
 	)
-	// One commit for the group; nothing leaves before both are installed.
+	// There is one commit for the group, and nothing leaves before both are installed.
 	b.want(t, "keep a b", "install 2001:db8:1::/56", "install 2001:db8:2::/56", "send A", "send B")
 	for i, o := range outcomes {
 		if o.ID != effect.ChangeID(i+1) || o.Keep != nil || o.Install != nil {
@@ -126,9 +126,9 @@ func TestPipelineStoreFails(t *testing.T) {
 		&job{changes: []effect.Change{change(3, "renew", "")}, sends: []waiting{datagram(3, true, "RENEW")}},
 		&job{sends: []waiting{datagram(1, true, "AFTER THE GRANT")}},
 	)
-	// What grants is not sent, and the core takes it back by the next change; what
-	// ended is taken out of the kernel; what only extends leaves. A later datagram that waits for the
-	// grant and extends alone is the core's word that it may leave.
+	// A datagram that grants is not sent, and the core takes the grant back by the next Change.
+	// What ended is removed from the kernel. A datagram that only extends leaves. If a later
+	// datagram waits for the grant, and the core says that it only extends, it may leave.
 	b.want(t, "full", "install 2001:db8:1::/56", "install 2001:db8:2::/56", "held GRANT", "send RENEW", "send AFTER THE GRANT")
 	for _, o := range outcomes {
 		if !errors.Is(o.Keep, store.ErrFull) {
@@ -153,7 +153,7 @@ func TestPipelineKernelRefuses(t *testing.T) {
 	}
 }
 
-// A change that failed long ago is forgotten, and memory stays bounded.
+// A Change that failed long ago is forgotten, so that memory stays bounded.
 func TestPipelineForgetsOldFailures(t *testing.T) {
 	b := newBench()
 	b.full = store.ErrBroken
@@ -177,11 +177,11 @@ func TestPipelineOfferNeverBlocks(t *testing.T) {
 	}
 }
 
-// Groups that were kept while the kernel was busy are installed as one, in their
-// order, and nothing leaves before.
+// Groups that were kept while the kernel was busy are installed as one, in their order, and
+// nothing leaves before that.
 func TestPipelineInstallsTogetherWhatWaits(t *testing.T) {
 	b := newBench()
-	b.pipe.now = func() time.Time { return b.pipe.finished } // no pause before
+	b.pipe.now = func() time.Time { return b.pipe.finished } // so that no pause seems to have come before
 	for i, text := range []string{"A", "B", "C"} {
 		id := effect.ChangeID(i + 1)
 		b.pipe.kept <- []*job{{changes: []effect.Change{change(id, text, fmt.Sprintf("2001:db8:%d::/56", id))}, sends: []waiting{datagram(id, false, text)}}}
@@ -197,10 +197,10 @@ func TestPipelineInstallsTogetherWhatWaits(t *testing.T) {
 	}
 }
 
-// After a pause a large group is finished in pieces, and the loop gets its turn
-// between any two of them. Groups that come one upon another are finished whole.
+// After a pause, a large group is finished in pieces, and the loop can run between any two of
+// them. Groups that follow each other closely are finished whole.
 func TestPipelineWorksInPiecesWhileCalm(t *testing.T) {
-	const jobs = 2*pieces + 1 // in pieces of 3
+	const jobs = 2*pieces + 1 // pieces of 3 jobs
 	b := newBench()
 	b.pipe.breathe = func() { b.write("breathe") }
 	at := time.Unix(1, 0)

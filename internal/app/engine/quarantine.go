@@ -9,8 +9,8 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// quarantine refuses packets that made the core panic, and mutes links that keep
-// sending such.
+// quarantine refuses packets that made the core panic, and mutes links that keep sending such
+// packets.
 type quarantine struct {
 	seed   maphash.Seed
 	refuse map[uint64]struct{}
@@ -20,10 +20,10 @@ type quarantine struct {
 	suspects map[suspectKey]*suspect
 }
 
-// suspectKey is where packets come from whose fault it is if they make the core panic.
+// suspectKey names whom to blame if a packet makes the core panic.
 type suspectKey struct {
 	link int
-	of   [16]byte // as the role tells packets of one interface apart
+	of   [16]byte // what Role.Suspect returns
 }
 
 // suspecting is Role.Suspect.
@@ -63,8 +63,8 @@ func (q *quarantine) refuses(p *inbound.Packet, of suspecting, at instant.Instan
 	return 0, false
 }
 
-// panicked remembers a packet that made the core panic, and reports whether its
-// link is muted from now on.
+// panicked remembers a packet that made the core panic, and reports whether its sender is muted
+// from now on.
 func (q *quarantine) panicked(p *inbound.Packet, of suspecting, at instant.Instant) (muted bool) {
 	q.panics++
 	if len(q.order) == maxFingerprints {

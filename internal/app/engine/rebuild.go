@@ -9,15 +9,15 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// try lets the core decide and returns what it panicked with, if it did: then
-// nothing of what it had wanted is left in the Effects.
+// try lets the core decide. If the core panics, try returns what it panicked with, and nothing of
+// what the core wanted is left in the Effects.
 func (e *Engine[C]) try(decide func()) (cause any) {
 	defer e.caught(e.turn.eff.Mark(), &cause)
 	decide()
 	return nil
 }
 
-// caught is deferred around the core.
+// caught is deferred around each call of the core.
 func (e *Engine[C]) caught(mark effect.Mark, cause *any) {
 	if *cause = recover(); *cause != nil {
 		e.log.LogAttrs(context.Background(), slog.LevelError, "panic while deciding: this event is lost, and a packet is refused from now on", e.privacy.Panic(*cause)...)
@@ -25,8 +25,8 @@ func (e *Engine[C]) caught(mark effect.Mark, cause *any) {
 	}
 }
 
-// decideOn lets the core decide on one event that is not a packet, and reports
-// whether it did. One that makes it panic costs that event, as a packet does.
+// decideOn lets the core decide on one event that is not a packet, and reports whether it did. An
+// event that makes the core panic is lost, as a packet is.
 func (e *Engine[C]) decideOn(ctx context.Context, event func(instant.Now, *effect.Effects)) bool {
 	e.startAfresh()
 	cause := e.try(func() {
@@ -42,8 +42,7 @@ func (e *Engine[C]) decideOn(ctx context.Context, event func(instant.Now, *effec
 	return cause == nil
 }
 
-// rebuild makes the core anew from the store, once everything that was decided
-// is kept.
+// rebuild makes the core anew from the store, once everything that was decided is kept.
 func (e *Engine[C]) rebuild(ctx context.Context, cause any) {
 	if !e.finish(ctx) {
 		return
@@ -57,7 +56,7 @@ func (e *Engine[C]) rebuild(ctx context.Context, cause any) {
 	err := errPanicked
 	_ = e.try(func() { core, err = e.role.Build(service.Now(), &e.turn.eff) })
 	if err != nil {
-		// Without the store the old core is the only one there is.
+		// If the store cannot be read, there is no other core than the old one.
 		e.log.Error("core not rebuilt: going on with the old one", "error", err, "panic", e.privacy.Cause(cause))
 		e.turn.eff.Reset()
 		return
@@ -66,9 +65,9 @@ func (e *Engine[C]) rebuild(ctx context.Context, cause any) {
 	e.kernel.Soon()
 }
 
-// finish waits until the pipeline has carried out everything, and leaves the
-// Effects empty. It reports false when ctx ends before. What it sends points into
-// messages that the turn does not hold yet: the rest of the batch is to come.
+// finish waits until the pipeline has carried out everything, and leaves the Effects empty. It
+// returns false if ctx ends before. What it sends points into messages that are not the turn's
+// yet, as the rest of the batch is still to come.
 func (e *Engine[C]) finish(ctx context.Context) bool {
 	e.begin(ctx)
 	e.sendHere()

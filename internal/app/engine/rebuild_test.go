@@ -22,8 +22,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// relayReply is a Relay-reply from the server for clients on the link with that
-// link-address.
+// relayReply is a Relay-reply from the server for clients on the link with that link-address.
 func relayReply(linkAddress string, xid uint32) *message {
 	inner := dhcp6.AppendMessageHeader(nil, dhcp6.Advertise, xid)
 	a := netip.MustParseAddr(linkAddress).As16()
@@ -34,8 +33,8 @@ func relayReply(linkAddress string, xid uint32) *message {
 	return &message{Packet: inbound.Packet{Link: uplink, Source: netip.MustParseAddrPort("[2001:db8:ff::2]:547"), Payload: append(b, inner...)}}
 }
 
-// One client whose answers make the core panic mutes what the server sends to its
-// link, not the uplink that all answers come by.
+// If the answers to one client make the core panic, what the server sends to that client's link
+// is muted, but not the uplink by which all answers come.
 func TestPanicsOfRepliesDoNotMuteTheUplink(t *testing.T) {
 	g := newQuarantine()
 	packet := func(d *message) *inbound.Packet {
@@ -55,9 +54,8 @@ func TestPanicsOfRepliesDoNotMuteTheUplink(t *testing.T) {
 	}
 }
 
-// A core that is built anew counts on, traces on, and numbers its changes after
-// the old one's: a failure of an old change must hold back no datagram of a new
-// one.
+// A core that is built anew continues the counters, the trace, and the numbers of the Changes of
+// the old one. The failure of an old Change must not hold back a datagram of a new one.
 func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	l, _ := newQuietLoop(t)
 	l.handle(t.Context(), []*message{solicit(linkB, 1), relayReply("2001:db8:9::1", 2)})
@@ -98,7 +96,7 @@ func TestRebuildGoesOnWhereTheOldCoreWas(t *testing.T) {
 	}
 }
 
-// What the store has not got would be lost with the core that knows it.
+// Records that the store has not got would be lost with the core that has them.
 func TestNoRebuildWhileTheStoreFails(t *testing.T) {
 	l, q := newQuietLoop(t)
 	q.mu.Lock()
@@ -119,12 +117,12 @@ func TestNoRebuildWhileTheStoreFails(t *testing.T) {
 	}
 }
 
-// A loop that waits for the pipeline when the process is to end, ends.
+// A loop that waits for the pipeline ends when the process ends.
 func TestRebuildEndsWithTheProcess(t *testing.T) {
 	l, _ := newQuietLoop(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	l.inflight = 1 // its outcome never comes
+	l.inflight = 1 // the outcome of this Change never comes
 	old := l.Core
 	l.rebuild(ctx, "planted")
 	if l.Core != old {
@@ -132,8 +130,8 @@ func TestRebuildEndsWithTheProcess(t *testing.T) {
 	}
 }
 
-// A caller whose call panics is told, and the loop goes on. One that comes after
-// the end is told at once.
+// A caller whose call panics is told so, and the loop goes on. A caller that comes after the end
+// is told at once.
 func TestCallsPanicAndEnd(t *testing.T) {
 	l, q := newQuietLoop(t)
 	end := q.run(t, l)
@@ -154,7 +152,7 @@ func TestCallsPanicAndEnd(t *testing.T) {
 	}
 }
 
-// A probe that the end of the process cut short is no proof that nobody is there.
+// A probe that was cut short by the end of the process does not prove that nobody is there.
 func TestProbeCutShortTellsNothing(t *testing.T) {
 	l, q := newQuietLoop(t)
 	l.probed = make(chan probeResult, 1)
@@ -166,8 +164,8 @@ func TestProbeCutShortTellsNothing(t *testing.T) {
 	}
 }
 
-// Where the pipeline has no room, what grants is held back, and what only extends
-// and asks nothing of the kernel leaves.
+// If the pipeline has no room, a datagram that grants is held back. One that only extends, and
+// asks nothing of the kernel, leaves.
 func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
 	l, q := newQuietLoop(t)
 	var held []string
@@ -194,8 +192,8 @@ func TestFullPipelineLetsRenewalsLeave(t *testing.T) {
 	}
 }
 
-// A route that the kernel refuses has its stand-in; only what else it did not
-// take is for a comparison, and not at once: it may fail again.
+// A route that the kernel refuses gets its stand-in. Only other failures ask for a comparison,
+// and not at once, because it may fail again.
 func TestSettleAsksForAComparisonOnlyIfNeeded(t *testing.T) {
 	l, q := newQuietLoop(t)
 	r := hoststate.Op{Route: &hoststate.Route{Prefix: netip.MustParsePrefix("2001:db8:5::/56")}}
@@ -210,9 +208,9 @@ func TestSettleAsksForAComparisonOnlyIfNeeded(t *testing.T) {
 	}
 }
 
-// What a batch wanted before one of its messages made the core panic points into
-// messages of that batch. Where others send, it has left before any of them is
-// given back and used for something else.
+// Datagrams of a batch that were decided before one of its messages made the core panic point
+// into messages of that batch. If senders of their own send, all of them have left before any
+// message is given back and used again.
 func TestPanicGivesNothingBackTooEarly(t *testing.T) {
 	l, q := newQuietLoop(t)
 	gate := make(chan struct{})
@@ -234,15 +232,15 @@ func TestPanicGivesNothingBackTooEarly(t *testing.T) {
 	l.turn.messages = append(l.turn.messages, l.batch...)
 	l.carryOut(t.Context())
 	for _, m := range l.inbox.free {
-		clear(m.room) // as what comes next does
+		clear(m.room) // as the next message does
 	}
 	if sent := q.takeSent(); len(sent) != 1 || !slices.Equal(sent[0], want) {
 		t.Errorf("when the messages are given back %x has been sent, want %x", sent, want)
 	}
 }
 
-// A panic in anything that the core decides on costs that event: the process goes
-// on with a core that is built anew.
+// A panic on any kind of event costs that event: the process goes on with a core that is built
+// anew.
 func TestEveryEventMayPanic(t *testing.T) {
 	for what, event := range map[string]func(l *loop){
 		"timer":   func(l *loop) { l.tick(t.Context()) },
@@ -268,8 +266,8 @@ func TestEveryEventMayPanic(t *testing.T) {
 	}
 }
 
-// A core that panics whenever it is told the time does not keep the process from
-// everything else by asking for it again at once.
+// A core that panics at each Tick, and asks for the next one at once, does not keep the process
+// from everything else.
 func TestTickThatPanicsWaits(t *testing.T) {
 	l, q := newQuietLoop(t)
 	l.at = service.Now()

@@ -13,7 +13,7 @@ import (
 	"fairlead/internal/host/netlink"
 )
 
-// meeting is an Installer that ends its work only when the other one has begun.
+// meeting is an Installer that ends its work only after the other one has begun.
 type meeting struct {
 	begins, other chan struct{}
 	refuses       int   // the operation that it refuses; -1: none
@@ -26,7 +26,7 @@ func (m *meeting) Apply(_ []hoststate.Op, failed func(int, error)) error {
 	close(m.begins)
 	select {
 	case <-m.other:
-	case <-time.After(10 * time.Second): // only where the test fails
+	case <-time.After(10 * time.Second): // only if the test fails
 		return errAlone
 	}
 	if m.refuses >= 0 {
@@ -35,7 +35,7 @@ func (m *meeting) Apply(_ []hoststate.Op, failed func(int, error)) error {
 	return m.err
 }
 
-// settling is a core that takes down what became of the changes.
+// settling is a core that only writes down the outcomes of Changes.
 type settling struct {
 	Core
 	outcomes []effect.Outcome
@@ -45,12 +45,12 @@ func (s *settling) Settle(_ instant.Now, o effect.Outcome, _ *effect.Effects) {
 	s.outcomes = append(s.outcomes, o)
 }
 
-// silent is a role that has nobody to tell.
+// silent is a role that tells nobody anything.
 type silent struct{ Role[*settling] }
 
 func (silent) Tell(*effect.Effects) {}
 
-// carriedOut is what becomes of a change with a route and an element that two installers
+// carriedOut returns the outcome of a Change with a route and an element that two installers
 // carry out before the engine runs.
 func carriedOut(t *testing.T, routes, elements *meeting) effect.Outcome {
 	t.Helper()

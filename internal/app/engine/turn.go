@@ -9,26 +9,26 @@ import (
 	"fairlead/internal/host/udp"
 )
 
-// turn is one round of the loop: what the core decided in it, and the messages
-// that this may point into. They are one until the last datagram has left.
+// turn is one round of the loop: what the core decided in it, and the messages that these
+// decisions may point into. They stay together until the last datagram has left.
 type turn struct {
 	eff      effect.Effects
 	messages []*message
 	toPeers  []udp.Outgoing
 	toLinks  []udp.Outgoing
-	left     atomic.Int32 // senders that are not done with it
+	left     atomic.Int32 // senders that are not done with this turn
 
-	gone chan struct{} // closed once all has left; nil: no change follows
+	gone chan struct{} // closed once all datagrams have left; nil if no Change follows them
 }
 
 const (
 	maxTurn   = 128 // messages that the core decides on in one turn
-	someTurns = 4   // that may be on their way out where there are cores for it
+	someTurns = 4   // turns that may be on their way out while senders run
 )
 
-// senders send on cores of their own, one towards peers and one towards clients:
-// by far the most of what a message costs is the system call that sends it. On
-// one or two cores there are none, and the loop sends by itself.
+// senders send in two goroutines, one towards peers and one towards clients: the system call that
+// sends is by far the largest part of what a message costs. On one or two processors there are no
+// senders, and the loop sends by itself.
 type senders struct {
 	toPeers, toLinks chan *turn
 	free             chan *turn
@@ -40,7 +40,7 @@ func newSenders(send func([]udp.Outgoing), done func(*turn)) *senders {
 		toPeers: make(chan *turn, someTurns), toLinks: make(chan *turn, someTurns),
 		free: make(chan *turn, someTurns),
 	}
-	for range someTurns - 1 { // and one is the loop's
+	for range someTurns - 1 { // the loop has one more
 		s.free <- new(turn)
 	}
 	serve := func(from chan *turn, part func(*turn) []udp.Outgoing) {
@@ -66,7 +66,7 @@ func (s *senders) close() {
 	s.running.Wait()
 }
 
-// dispatch sends what waits for nothing and ends the turn.
+// dispatch sends the datagrams that wait for nothing, and ends the turn.
 func (e *Engine[C]) dispatch() {
 	t := e.turn
 	if e.senders == nil || len(t.toPeers)+len(t.toLinks) == 0 {
@@ -79,7 +79,7 @@ func (e *Engine[C]) dispatch() {
 	e.turn = <-e.senders.free
 }
 
-// sendHere is dispatch without the senders: when it returns, all has left.
+// sendHere does the same without the senders: when it returns, all datagrams have left.
 func (e *Engine[C]) sendHere() {
 	e.send(e.turn.toPeers)
 	e.send(e.turn.toLinks)
