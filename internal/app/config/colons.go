@@ -6,10 +6,9 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// joinColons mends plain scalars with colons inside a flow mapping. In
-// {permit: [2001:db8::/32]} the scanner takes 2001 for a key, but a colon ends a
-// key only where a space follows (YAML 1.2 section 7.3.3), and addresses and
-// DUIDs are full of others.
+// joinColons mends plain scalars with colons inside a flow mapping. In {permit: [2001:db8::/32]}
+// the scanner takes 2001 for a key. But a colon ends a key only if a space follows (YAML 1.2
+// section 7.3.3), and addresses and DUIDs are full of colons that no space follows.
 func joinColons(tokens token.Tokens) token.Tokens {
 	joined := make(token.Tokens, 0, len(tokens))
 	for i := 0; i < len(tokens); i++ {
@@ -57,7 +56,7 @@ func touches(a, b *token.Token) bool {
 		a.Position.Column+utf8.RuneCountInString(a.Value) == b.Position.Column
 }
 
-// merge is the plain scalar of two tokens.
+// merge returns the plain scalar that two tokens make together.
 func merge(a, b *token.Token) *token.Token {
 	t := *a
 	t.Type, t.Value, t.Origin = token.StringType, a.Value+b.Value, a.Origin+b.Origin

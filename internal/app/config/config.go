@@ -11,20 +11,20 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Config is one configuration file, checked.
+// Config is one configuration file that has been checked.
 type Config struct {
 	Process
-	State   string // folder of the store, the made DUID and the like
+	State   string // folder of the store, of the DUID that Fairlead makes, and of other such files
 	RelayID RelayID
 	Host    Host
 	Store   Store
 	History History
 	Hook    Hook
 
-	Sections map[string]Section // of the roles that are to be played, by name; Guard's alone for "fairlead guard"
+	Sections map[string]Section // of the roles that are to be played, by name; only Guard for "fairlead guard"
 }
 
-// Process is what the file of every process has.
+// Process has the part of the file that is the same for every process.
 type Process struct {
 	Control Control
 	Metrics Metrics
@@ -34,45 +34,42 @@ type Process struct {
 	Peers   []trust.Peer // in the order of the file; at least one, unless all roles are servers
 	IPsec   IPsec
 
-	// Warnings are what is not wrong and should be known all the same.
+	// Warnings are about settings that are not wrong, but that the operator should know of.
 	Warnings Problems
 
 	hops        []hop.Hop
 	mentions    []mention
-	sourcePorts map[Family]uint16 // that servers are spoken to from, where it is not their own
+	sourcePorts map[Family]uint16 // from which we speak to servers, if it is not the servers' own port
 }
 
-// Hops are the protected hops of all peers, in the order of the file. They hold
-// the keys.
+// Hops returns the protected hops of all peers, in the order of the file. They contain the keys.
 func (p *Process) Hops() []hop.Hop { return p.hops }
 
-// IPsec is what is common to all protected peers.
+// IPsec has what is common to all protected peers.
 type IPsec struct {
 	Socket string // path of strongSwan's VICI socket
-	// Remove: what is ours in strongSwan and in the kernel's XFRM goes when the
-	// process stops; otherwise it stays. The filter that refuses clear text stays
-	// either way.
+	// Remove says that what is ours in strongSwan and in the kernel's XFRM is removed when the
+	// process stops; otherwise it stays. The filter that refuses clear text stays in either case.
 	Remove bool
 }
 
-// Control is the operators' way in.
+// Control says how operators reach the control interface.
 type Control struct {
 	Socket    string // path of the Unix socket
 	Group     string // group of the socket: a name or a number
 	Operators []Principal
-	Readers   []Principal // operators may read too
-	Listen    *ControlTLS // nil: the Unix socket alone
+	Readers   []Principal // who may read; operators may read too
+	Listen    *ControlTLS // nil: only the Unix socket
 }
 
-// Principal is who may use the control socket: a user, or every member of a
-// group.
+// Principal is who may use the control socket: one user, or every member of one group.
 type Principal struct {
-	Group bool   // Name or ID is that of a group
-	Name  string // empty: ID holds
+	Group bool   // Name, or ID, is that of a group
+	Name  string // if empty, ID is used
 	ID    uint32
 }
 
-// ControlTLS is the control API over TCP, for clients with a certificate.
+// ControlTLS says how the control interface is reached over TCP, by clients with a certificate.
 type ControlTLS struct {
 	Address     netip.AddrPort
 	Certificate string // paths of PEM files
@@ -80,12 +77,12 @@ type ControlTLS struct {
 	ClientCA    string
 }
 
-// Metrics is where Prometheus asks.
+// Metrics says where Prometheus asks.
 type Metrics struct {
 	Listen netip.AddrPort // invalid: no metrics are served
 }
 
-// LogLevel is the least important kind of message that is logged.
+// LogLevel is the least severe level of messages that are logged.
 type LogLevel uint8
 
 // The levels, as in log/slog.
@@ -98,7 +95,7 @@ const (
 
 func (l LogLevel) String() string { return [...]string{"debug", "info", "warn", "error"}[l] }
 
-// LogFormat is how messages are written.
+// LogFormat is the form in which messages are written.
 type LogFormat uint8
 
 // LogText is for people, LogJSON for programs.
@@ -109,23 +106,23 @@ const (
 
 func (f LogFormat) String() string { return [...]string{"text", "json"}[f] }
 
-// Log is what is logged on standard error.
+// Log says what is logged on standard error.
 type Log struct {
 	Level  LogLevel
 	Format LogFormat
-	Every  time.Duration // least time between two messages about one kind of drop
+	Every  time.Duration // shortest time between two messages about one kind of drop
 }
 
-// Audit is the record of who changed what.
+// Audit says where it is recorded which operator did what.
 type Audit struct {
 	File string // path; empty: the journal, through the log
 }
 
-// RelayIDSource is where the relay-id comes from.
+// RelayIDSource says where the relay-id comes from.
 type RelayIDSource uint8
 
-// RelayIDMade is a DUID that is made once and kept in the state folder;
-// RelayIDConfigured is RelayID.Value, RelayIDOnFile what RelayID.File holds.
+// RelayIDMade is a DUID that is made once and kept in the state folder; RelayIDConfigured is
+// RelayID.Value; RelayIDOnFile is what the file RelayID.File contains.
 const (
 	RelayIDMade RelayIDSource = iota
 	RelayIDConfigured
@@ -138,13 +135,13 @@ func (s RelayIDSource) String() string { return [...]string{"duid", "config", "f
 // 6925).
 type RelayID struct {
 	Source RelayIDSource
-	Value  dhcp6.DUID // valid where Source is RelayIDConfigured
+	Value  dhcp6.DUID // valid if Source is RelayIDConfigured
 	V4     []byte     // for DHCPv4, if it differs from that for DHCPv6; nil: it is the same
-	File   string     // where Source is RelayIDOnFile
-	Token  bool       // the file is on a token, without which nothing is relayed
+	File   string     // used if Source is RelayIDOnFile
+	Token  bool       // the file is on a token; without the token nothing is relayed
 }
 
-// InDHCPv4 is what sub-option 12 holds (RFC 6925), where duid is the identifier in use.
+// InDHCPv4 returns what sub-option 12 carries (RFC 6925). duid is the identifier in use.
 func (r *RelayID) InDHCPv4(duid []byte) []byte {
 	if r.V4 != nil {
 		return r.V4
@@ -152,23 +149,23 @@ func (r *RelayID) InDHCPv4(duid []byte) []byte {
 	return duid
 }
 
-// Host is what is common to all state in the kernel.
+// Host has what is common to all state in the kernel.
 type Host struct {
 	Protocol   uint8 // rtm_protocol of our routes
 	Aggregates []hoststate.Route
-	Compare    time.Duration // between two comparisons of the kernel with what we want; 0: none
-	Orphans    time.Duration // how long what a lost store does not explain stays; 0: it goes at once
+	Compare    time.Duration // time between two comparisons of the kernel with what we want; 0: none
+	Orphans    time.Duration // how long orphans stay; 0: they are removed at once
 }
 
-// Store is the store of delegations.
+// Store says how delegations are stored.
 type Store struct {
-	Reserve int64 // octets of disk that are kept free for extending what is granted
+	Reserve int64 // octets of disk that are kept free, so that existing bindings can be extended
 }
 
-// History is who had which prefix when.
+// History says for how long it is kept who had which prefix when.
 type History struct {
 	Keep    time.Duration // 0: no history
-	Entries int64         // at most; the oldest go first
+	Entries int64         // at most so many; the oldest are deleted first
 }
 
 // Hook is a program that runs for events of delegations, leases and pools.
@@ -179,9 +176,9 @@ type Hook struct {
 	Queue   int      // events that may wait for the program
 }
 
-// Defaults of the file. The metric is a number that nothing else on a host uses:
-// FRR forgets the protocol number of a kernel route, so its metric is the best
-// thing to select the relay's routes by.
+// Defaults of the file. The metric is a number that nothing else on a host uses. FRR does not
+// keep the protocol number of a kernel route, so the routes of the relay are best selected by
+// their metric.
 const (
 	defaultState       = "/var/lib/fairlead"
 	defaultSocket      = "/run/fairlead/control.sock"
@@ -192,7 +189,7 @@ const (
 	defaultInterfaceID = "{interface}"
 )
 
-// Default is a configuration of the defaults that are common to all roles, without
+// Default returns a configuration with the defaults that are common to all roles, without
 // sections.
 func Default() *Config {
 	return &Config{

@@ -15,8 +15,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxText bounds one value of the file, in octets; maxList a list, in entries:
-// some are compared each with each.
+// maxText bounds one value of the file, in octets. maxList bounds a list, in entries, because the
+// entries of some lists are compared with each other.
 const (
 	maxText = 4096
 	maxList = 4096
@@ -26,26 +26,26 @@ const (
 type decoder struct {
 	file     string
 	problems Problems
-	omitted  int             // problems beyond maxProblems
-	refused  map[[2]int]bool // line and column of what has a forbidden form
-	// visit, if set, is told of each mapping: the keys that it may have, and
-	// those that it has.
+	omitted  int             // problems beyond maxProblems, which are only counted
+	refused  map[[2]int]bool // line and column of each value that has a forbidden form
+	// visit, if set, is called for each mapping, with the keys that it may have and the keys that
+	// it has.
 	visit func(path string, allowed, present []string)
-	// uplinks names the server that is reached over each interface that is
-	// named in full.
+	// uplinks has, for each interface that a server's entry names in full, the name of that
+	// server.
 	uplinks  map[string]string
 	facing   map[Family]*matches // client-facing links
-	guard    bool                // the file is one of "fairlead guard"
+	guard    bool                // whether the file is one of "fairlead guard"
 	files    keyFiles
-	keys     map[[sha256.Size]byte]string // paths of the values whose files hold them
-	now      time.Time                    // at which certificates are looked at
+	keys     map[[sha256.Size]byte]string // by a hash of the key, the path of the value whose file contains it
+	now      time.Time                    // the time for which certificates are checked
 	warnings Problems
 	mentions []mention
 }
 
 func (d *decoder) add(line, column int, path, format string, args ...any) {
 	if path != "" && d.refused[[2]int{line, column}] {
-		return // its form is what is wrong
+		return // the problem of its form has been reported
 	}
 	if len(d.problems) == maxProblems {
 		d.omitted++
@@ -59,11 +59,11 @@ type Value struct {
 	d      *decoder
 	node   ast.Node
 	path   string
-	secret bool   // a key may stand here by mistake: it is never repeated
-	want   string // what is wanted, where the value must be there
+	secret bool   // a key may stand here by mistake, so the value is never repeated
+	want   string // what is expected, if a value must be there
 }
 
-// part is something in the value.
+// part returns a node inside the value, as a Value.
 func (v Value) part(node ast.Node, path string) Value { return Value{d: v.d, node: node, path: path} }
 
 // Problem reports what is wrong with the value as a whole.
@@ -83,14 +83,14 @@ func (v Value) problemAt(octet int, format string, args ...any) {
 	v.d.add(at.Line, at.Column, v.path, format, args...)
 }
 
-// Field is one key that a mapping may have. Fields are read in the order of the
-// table, whatever the order of the file.
+// Field is one key that a mapping may have. Fields are read in the order of the table, and not in
+// the order of the file.
 type Field struct {
 	key      string
-	required string      // what is wanted, if the key must be there
-	secret   bool        // see value
-	spared   func() bool // the key need not be there after all, by what was read before; nil: it must
-	later    string      // why the key is known and refused, if it is for a later version
+	required string      // what is expected, if the key must be there
+	secret   bool        // see Value
+	spared   func() bool // reports, by what was read before, that the required key need not be there; nil: it must be
+	later    string      // if the key is for a later version: why it is known and refused
 	read     func(Value)
 }
 
@@ -100,13 +100,13 @@ func Required(key, want string, read func(Value)) Field {
 	return Field{key: key, required: want, read: read}
 }
 
-// unless is a key that must be there unless what was read before spares it.
+// unless returns a required field that may be left out if spared returns true.
 func (f Field) unless(spared func() bool) Field {
 	f.spared = spared
 	return f
 }
 
-// later is a key that has its place, and no meaning yet.
+// later returns a field for a key that a later version will use, and that is refused until then.
 func later(key, why string) Field { return Field{key: key, later: why} }
 
 // has reports whether the value is a mapping with a key.
@@ -118,8 +118,8 @@ func (v Value) has(key string) bool {
 	})
 }
 
-// Mapping reads the value as a Mapping with these keys. It reports whether the
-// value is a Mapping at all.
+// Mapping reads the value as a mapping with these keys. It reports whether the value is a mapping
+// at all.
 func (v Value) Mapping(fields ...Field) bool {
 	n, ok := v.node.(*ast.MappingNode)
 	if !ok {
@@ -147,11 +147,11 @@ func (v Value) Mapping(fields ...Field) bool {
 	return true
 }
 
-// pair files one key and its value.
+// pair reads one key with its value.
 func (v Value) pair(pair *ast.MappingValueNode, fields []Field, present map[string]*ast.MappingValueNode) {
 	key, ok := v.part(pair.Key, v.path).raw()
 	if !ok {
-		return // a merge key or an alias, which is reported
+		return // a merge key or an alias, which has been reported
 	}
 	at := v.part(pair.Key, v.child(key))
 	if first, twice := present[key]; twice {
@@ -176,7 +176,7 @@ func (v Value) pair(pair *ast.MappingValueNode, fields []Field, present map[stri
 	}
 }
 
-// renamed are keys by the names that they had once.
+// renamed has the new names of keys that were once called otherwise.
 var renamed = map[string]string{
 	"audit":          "compare",
 	"borrow":         "unnumbered",
@@ -187,7 +187,7 @@ var renamed = map[string]string{
 	"strongswan":     "vici-socket",
 }
 
-// unknownKey reports a key that is none of a mapping's.
+// unknownKey reports a key that the mapping does not have.
 func (v Value) unknownKey(key string, fields []Field) {
 	if now := renamed[key]; slices.ContainsFunc(fields, func(f Field) bool { return f.key == now }) {
 		v.Problem("this key is %s now", now)
@@ -211,7 +211,7 @@ func (v Value) visit(fields []Field, present map[string]*ast.MappingValueNode) {
 	v.d.visit(v.path, allowed, found)
 }
 
-// at is the value of a key, or the whole where it has none.
+// at returns the value of a key, or the whole mapping if it does not have that key.
 func (v Value) at(key string) Value {
 	if n, ok := v.node.(*ast.MappingNode); ok {
 		for _, pair := range n.Values {
@@ -223,7 +223,7 @@ func (v Value) at(key string) Value {
 	return v.part(v.node, v.child(key))
 }
 
-// child is the path of a key of the value.
+// child returns the path of a key of the value.
 func (v Value) child(key string) string {
 	if v.path == "" {
 		return key
@@ -231,7 +231,7 @@ func (v Value) child(key string) string {
 	return v.path + "." + key
 }
 
-// orLeaveOut is what may be done where nothing has to stand.
+// orLeaveOut says what is allowed for a key that is not required.
 const orLeaveOut = "a value, or leave the key out"
 
 func isNull(n ast.Node) bool { return n == nil || n.Type() == ast.NullType }
@@ -252,7 +252,7 @@ func (v Value) list(what string, each func(Value)) {
 		entry.secret, entry.want = v.secret, "a value, or leave the entry out"
 		if isNull(node) {
 			if node == nil {
-				entry.node = n // the list is where it is missing
+				entry.node = n // the problem is shown at the list in which the value is missing
 			}
 			entry.Problem("no value (%s)", entry.want)
 			continue
@@ -261,7 +261,7 @@ func (v Value) list(what string, each func(Value)) {
 	}
 }
 
-// oneOrList reads the value as a list, or as the only entry of one.
+// oneOrList reads the value as a list, or as the only entry of a list.
 func (v Value) oneOrList(what string, each func(Value)) {
 	if v.isScalar() {
 		each(v)
@@ -270,7 +270,7 @@ func (v Value) oneOrList(what string, each func(Value)) {
 	v.list(what+", or one", each)
 }
 
-// text is the value as a scalar; the problem is reported if it is none.
+// text returns the value as a scalar. It reports a problem if the value is no scalar.
 func (v Value) text() (string, bool) {
 	text, ok := v.raw()
 	switch {
@@ -296,7 +296,7 @@ func (v Value) isList() bool {
 	return ok
 }
 
-// isEmptyList reports whether the value is a list without entries, good or bad.
+// isEmptyList reports whether the value is a list without entries, valid or not.
 func (v Value) isEmptyList() bool {
 	n, ok := v.node.(*ast.SequenceNode)
 	return ok && len(n.Values) == 0
@@ -308,8 +308,7 @@ func (v Value) isScalar() bool {
 	return ok
 }
 
-// raw is the text of a scalar as it was written, whatever type YAML would give
-// it.
+// raw returns the text of a scalar as it was written, whatever type YAML gives it.
 func (v Value) raw() (string, bool) {
 	switch n := v.node.(type) {
 	case *ast.LiteralNode:
@@ -339,7 +338,7 @@ func (v Value) wrongKind(want string) {
 		}
 		v.Problem("a list (want %s%s)", want, hint)
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MappingKeyNode, *ast.MergeKeyNode:
-		// Reported with the document's form.
+		// This is reported with the document's form.
 	default:
 		text, _ := v.raw()
 		if v.hides(text) {
@@ -350,8 +349,8 @@ func (v Value) wrongKind(want string) {
 	}
 }
 
-// Read makes a reader of a scalar from a parser of its text. The parser's error
-// says what is wrong and what is allowed.
+// Read returns a reader of a scalar, made of a parser of its text. The parser's error says what
+// is wrong and what is allowed.
 func Read[T any](to *T, parse func(string) (T, error)) func(Value) {
 	return func(v Value) {
 		if got, ok := scalar(v, parse); ok {
@@ -360,7 +359,7 @@ func Read[T any](to *T, parse func(string) (T, error)) func(Value) {
 	}
 }
 
-// scalar parses the text of a value and reports what the parser says.
+// scalar parses the text of a value. It reports the parser's error as a problem.
 func scalar[T any](v Value, parse func(string) (T, error)) (T, bool) {
 	text, ok := v.text()
 	if !ok {
@@ -380,12 +379,12 @@ func scalar[T any](v Value, parse func(string) (T, error)) (T, bool) {
 	return got, err == nil
 }
 
-// ReadList makes a reader of a list; it replaces what the default may hold.
+// ReadList returns a reader of a list. The list takes the place of the default.
 func ReadList[T any](to *[]T, what string, parse func(string) (T, error)) func(Value) {
 	return readEach(to, what, parse, func(Value, T) {})
 }
 
-// readEach is readList with a look at each entry.
+// readEach is ReadList, and calls look for each entry.
 func readEach[T any](to *[]T, what string, parse func(string) (T, error), look func(Value, T)) func(Value) {
 	return func(v Value) {
 		var all []T
@@ -405,7 +404,7 @@ type choice[T any] struct {
 	means T
 }
 
-// oneOf makes a parser of an enumeration.
+// oneOf returns a parser of an enumeration.
 func oneOf[T any](choices ...choice[T]) func(string) (T, error) {
 	return func(text string) (T, error) {
 		words := make([]string, len(choices))
@@ -438,7 +437,7 @@ func keys(fields []Field) string {
 	return among(names)
 }
 
-// among says which words are allowed.
+// among returns a text that says which words are allowed.
 func among(words []string) string {
 	if len(words) == 1 {
 		return "only: " + words[0]

@@ -20,14 +20,14 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// KeyChange is a key of the file whose value another file changes.
+// KeyChange is a key of the file that has another value in another file.
 type KeyChange struct{ Key, Old, New string }
 
-// PeerChange is what becomes of a peer: "added", "removed" or "changed".
+// PeerChange says what happens to a peer: "added", "removed" or "changed".
 type PeerChange struct{ Peer, Change string }
 
-// PeersChanged is what another file makes of the peers, by name. A peer has changed also
-// where only its keys have. The values themselves are not told.
+// PeersChanged returns which peers another file adds, removes or changes, by name. A peer has
+// also changed if only its keys have. The values themselves are not shown.
 func (p *Process) PeersChanged(to *Process) []PeerChange {
 	old, next := p.Peers, to.Peers
 	var all []PeerChange
@@ -56,8 +56,8 @@ func hopsOf(all []hop.Hop, peer string) []hop.Hop {
 	return slices.DeleteFunc(slices.Clone(all), func(h hop.Hop) bool { return h.Peer != peer })
 }
 
-// SettingsChanged are the keys of the file, beside peers and rules for links,
-// whose values differ in next.
+// SettingsChanged returns the keys of the file whose values differ in next, without peers and
+// rules for links.
 func (c *Config) SettingsChanged(next *Config) []string {
 	var keys []string
 	for _, s := range []struct {
@@ -84,18 +84,18 @@ func (c *Config) SettingsChanged(next *Config) []string {
 	return append(keys, c.sectionsChanged(next)...)
 }
 
-// Rule6Changed are the keys in which two rules for a link differ.
+// Rule6Changed returns the keys in which two rules for a link differ.
 func Rule6Changed(old, next *relay6.LinkRule) []KeyChange {
 	return textsChanged(rule6Texts(old), rule6Texts(next))
 }
 
-// Served6Changed are the keys in which two rules for a link of the DHCPv6 server differ.
+// Served6Changed returns the keys in which two rules for a link of the DHCPv6 server differ.
 func Served6Changed(old, next *server6.LinkRule) []KeyChange {
 	return textsChanged(served6Texts(old), served6Texts(next))
 }
 
-// Rule4Changed are the keys in which two rules for the link of a name differ, as far as they
-// are about that link.
+// Rule4Changed returns the keys in which two rules for the link of that name differ, as far as
+// they concern that link.
 func Rule4Changed(link string, old, next *relay4.LinkRule) []KeyChange {
 	return textsChanged(rule4Texts(link, old), rule4Texts(link, next))
 }
@@ -111,8 +111,8 @@ func textsChanged(was, is []keyText) (changed []KeyChange) {
 
 type keyText struct{ key, text string }
 
-// rule6Texts are the values of a rule as the file says them, in the order of the
-// reference.
+// rule6Texts returns the values of a rule as the file writes them, in the order of the reference
+// file.
 func rule6Texts(r *relay6.LinkRule) []keyText {
 	d, h := &r.Delegations, &r.Host
 	remote := "none"
@@ -155,7 +155,8 @@ func rule6Texts(r *relay6.LinkRule) []keyText {
 	})
 }
 
-// rule4Texts are the same of a rule of the DHCPv4 relay; of the ports that of the link alone.
+// rule4Texts does the same for a rule of the DHCPv4 relay. Of the ports it has only that of the
+// link.
 func rule4Texts(link string, r *relay4.LinkRule) []keyText {
 	port := "none"
 	if p, ok := r.Ports[link]; ok {
@@ -194,7 +195,7 @@ func rule4Texts(link string, r *relay4.LinkRule) []keyText {
 	})
 }
 
-// served6Texts are the same of a rule of the DHCPv6 server.
+// served6Texts does the same for a rule of the DHCPv6 server.
 func served6Texts(r *server6.LinkRule) []keyText {
 	return slices.Concat(boundTexts(r.Limits.ClientLimit, r.Limits.LinkLimit, r.Limits.HostLimit, &r.Rate), []keyText{
 		{"router", strconv.FormatBool(r.Router)},
@@ -209,7 +210,7 @@ func served6Texts(r *server6.LinkRule) []keyText {
 	})
 }
 
-// boundTexts are limits and rates, which the rules of all roles have.
+// boundTexts does the same for limits and rates, which the rules of all roles have.
 func boundTexts(client, link, host int, rate *admission.Limits) []keyText {
 	return []keyText{
 		{"limits.client", strconv.Itoa(client)},

@@ -11,8 +11,7 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// Each key of a rule that changes is named, and each key has its place in the
-// list.
+// Each key of a rule that changes is named, and each key has its place in the list.
 func TestRuleChanged(t *testing.T) {
 	set := parsed(t, allSetText())
 	old6, next6 := defaultRelay6().Defaults, relay6Of(set).Links[0]
@@ -32,7 +31,7 @@ func TestRuleChanged(t *testing.T) {
 	if diff := cmp.Diff([]KeyChange{{"vss", "none", "0x00005e00000001"}}, Rule4Changed("ppp0", &old4, &vpn)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	// What is said of another port changes nothing for this link.
+	// A change of another port changes nothing for this link.
 	if c := Rule4Changed("ppp1", &next4, &next4); len(c) != 0 || slices.ContainsFunc(Rule4Changed("ppp1", &old4, &next4), func(c KeyChange) bool { return c.Key == "ports" }) {
 		t.Errorf("the ports of other links change this one: %v", c)
 	}
@@ -50,7 +49,7 @@ func testRuleChanged(t *testing.T, section string, changed []KeyChange, texts []
 	}
 	want := []string{}
 	for _, k := range texts {
-		if k.key != "unnumbered" { // an address rules it out
+		if k.key != "unnumbered" { // an address excludes this key
 			want = append(want, k.key)
 		}
 	}
@@ -70,13 +69,13 @@ func testRuleChanged(t *testing.T, section string, changed []KeyChange, texts []
 	}
 	for _, key := range keys {
 		listed := slices.ContainsFunc(want, func(w string) bool { return w == key || strings.HasPrefix(w, key+".") })
-		if !listed && key != "unnumbered" && key != "sensitive" { // which allows no rule to differ
+		if !listed && key != "unnumbered" && key != "sensitive" { // it allows no value in which the rules could differ
 			t.Errorf("%s: a change of %s is not told", section, key)
 		}
 	}
 }
 
-// Every setting that the file has, beside peers and links, is compared.
+// Every setting of the file, without peers and links, is compared.
 func TestSettingsChanged(t *testing.T) {
 	old, all := relays.Default(), parsed(t, allSetText())
 	want := []string{}
@@ -106,7 +105,7 @@ func TestSettingsChanged(t *testing.T) {
 	}
 }
 
-// Peers are told by name, and a new key is a change too.
+// Changed peers are listed by name, and a new key is a change too.
 func TestPeersChanged(t *testing.T) {
 	const start = "relay6: {links: [{match: ppp0}]}\npeers:\n"
 	ipsecPeer := func(psk string) string {

@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Family is that of a role's messages.
+// Family is the family of a role's messages.
 type Family uint8
 
 // The families of DHCP.
@@ -21,10 +21,10 @@ const (
 
 func (f Family) String() string { return fmt.Sprintf("DHCPv%d", f) }
 
-// version is the family's version of IP.
+// version returns the family's version of IP.
 func (f Family) version() string { return fmt.Sprintf("IPv%d", f) }
 
-// serverPort is the port of servers and relay agents.
+// serverPort returns the port of servers and relay agents.
 func (f Family) serverPort() uint16 {
 	if f == DHCPv4 {
 		return dhcp4.ServerPort
@@ -39,7 +39,7 @@ func (f Family) clientPort() uint16 {
 	return dhcp6.ClientPort
 }
 
-// familyOf is the family of DHCP that is spoken with an address.
+// familyOf returns the family of DHCP that is spoken with an address.
 func familyOf(a netip.Addr) Family {
 	if a.Is4() {
 		return DHCPv4
@@ -47,7 +47,7 @@ func familyOf(a netip.Addr) Family {
 	return DHCPv6
 }
 
-// PeersOf are the peers of one family that a role hears, in the order of the file.
+// PeersOf returns the peers of one family that a role hears, in the order of the file.
 func (p *Process) PeersOf(f Family, role string) []trust.Peer { return peersOf(p.Peers, f, role) }
 
 func peersOf(peers []trust.Peer, f Family, role string) []trust.Peer {

@@ -16,9 +16,9 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// FuzzParse: no text makes the decoder panic; what it refuses, it refuses with
-// sorted positions inside the text; what it accepts, it accepts again with the
-// same result, and keeps the promises that the core relies on.
+// FuzzParse checks that no text makes the decoder panic. What the decoder refuses, it refuses
+// with sorted positions inside the text. What it accepts, it accepts again with the same result,
+// and the result is as the core relies on.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(Reference()))
 	f.Add([]byte(Minimal()))
@@ -47,8 +47,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// parseTest is Parse with the key files of the tests: a text that was made up must
-// not have us read what it names.
+// parseTest is Parse with the key files of the tests: a text that the fuzzer made up must not
+// have us read the files that it names.
 func parseTest(text []byte) (*Config, error) {
 	d := withKeys(false)
 	c := d.config(text, relays)
@@ -58,7 +58,7 @@ func parseTest(text []byte) (*Config, error) {
 	return c, nil
 }
 
-// FuzzParseServer6: the same for a file that may have a section server6.
+// FuzzParseServer6 checks the same for a file that may have a section server6.
 func FuzzParseServer6(f *testing.F) {
 	f.Add([]byte(Server6Reference()))
 	f.Add([]byte(everyOfServer6()))
@@ -85,7 +85,7 @@ func FuzzParseServer6(f *testing.F) {
 	})
 }
 
-// acceptedServer6 is what the core relies on.
+// acceptedServer6 checks what the core relies on.
 func acceptedServer6(t *testing.T, s *Server6) {
 	networks := s.Core(nil, nil, [32]byte{}, ledger.Records{}).Networks
 	if len(networks) == 0 {
@@ -125,8 +125,8 @@ func acceptedServer6(t *testing.T, s *Server6) {
 	}
 }
 
-// acceptedOptions are options of one place: those of one code stand together, and only NTP has
-// several.
+// acceptedOptions checks the options of one place: those with the same code stand together, and
+// only for NTP are there several.
 func acceptedOptions(t *testing.T, options []server6.Option) {
 	seen := make(map[dhcp6.OptionCode]bool)
 	for i, o := range options {
@@ -140,7 +140,7 @@ func acceptedOptions(t *testing.T, options []server6.Option) {
 	}
 }
 
-// FuzzParseGuard: the same for a file of the guard.
+// FuzzParseGuard checks the same for a file of the guard.
 func FuzzParseGuard(f *testing.F) {
 	f.Add([]byte(GuardReference()))
 	f.Add([]byte(example.ReplaceAllString(GuardReference(), "$1$2")))
@@ -155,7 +155,7 @@ func FuzzParseGuard(f *testing.F) {
 	})
 }
 
-// acceptedHops are what protects the peers: each under ipsec has its pairs.
+// acceptedHops checks what protects the peers: each peer with ipsec has its pairs.
 func acceptedHops(t *testing.T, peers []trust.Peer, hops []hop.Hop) {
 	names := make(map[string]bool)
 	first := make(map[string]bool)

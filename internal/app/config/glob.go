@@ -10,12 +10,11 @@ import (
 	"unicode"
 )
 
-// regexpSigns finds what means something in a regular expression, in a list of the
-// shell or in SQL, and nothing in a glob. ".*" after a digit is how VLANs are
-// named.
+// regexpSigns finds signs that have a meaning in a regular expression, in a list of the shell or
+// in SQL, and none in a glob. A digit before ".*" is accepted: VLANs are named so.
 var regexpSigns = regexp.MustCompile(`^\^|[^0-9]\.\*|^\.\*|\.\+|\\[dwsDWS]|[$()|+{},;%]|\[!`)
 
-// checkGlob warns of a name or glob that means something else than it seems to.
+// checkGlob warns of a name or glob that does not mean what it seems to mean.
 func (v Value) checkGlob(glob string) {
 	if i := strings.IndexFunc(glob, func(r rune) bool { return r > unicode.MaxASCII }); i >= 0 {
 		r := []rune(glob[i:])[0]
@@ -27,7 +26,7 @@ func (v Value) checkGlob(glob string) {
 	}
 }
 
-// checkCover warns of a glob for client-facing links that covers others.
+// checkCover warns of a glob for client-facing links that covers uplinks, or every interface.
 func (v Value) checkCover(f Family, glob string) {
 	if strings.Trim(glob, "*") == "" && glob != "" {
 		there := "filters and rates would hold"
@@ -38,7 +37,7 @@ func (v Value) checkCover(f Family, glob string) {
 		return
 	}
 	for _, uplink := range slices.Sorted(maps.Keys(v.d.uplinks)) {
-		if covers, _ := path.Match(glob, uplink); covers && glob != uplink { // parsed before: no error
+		if covers, _ := path.Match(glob, uplink); covers && glob != uplink { // the glob was parsed before: no error
 			v.warn(fmt.Sprintf("%q covers %s, on which peer %q is heard: clients are not served there (a narrower glob)", glob, uplink, v.d.uplinks[uplink]))
 		}
 	}

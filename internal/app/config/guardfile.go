@@ -2,20 +2,20 @@ package config
 
 import "net/netip"
 
-// Guard is what a configuration file of "fairlead guard" has for the guard alone, which
-// protects the traffic of somebody else's DHCP server or relay agent on this host. The
-// file has peers of both families, of which one at least is under IPsec. Its Log is
-// without Every, and of Privacy there are Log and Crash.
+// Guard has what a configuration file of "fairlead guard" says for the guard alone, which
+// protects the traffic of another program's DHCP server or relay agent on this host. The file has
+// peers of both families, of which at least one is protected by IPsec. Its Log has no Every, and
+// its Privacy has only Log and Crash.
 type Guard struct {
-	// Others: relayed messages from those who are not among the peers may come
-	// in; otherwise they are dropped.
+	// Others says that relayed messages of senders that are not among the peers may come in;
+	// otherwise they are dropped.
 	Others bool
 }
 
-// GuardName is the name of the guard's section, which is the file itself.
+// GuardName is the name of the guard's section, which is the whole file.
 const GuardName = "guard"
 
-// Changed are the keys whose values differ in next.
+// Changed returns the keys whose values differ in next.
 func (g *Guard) Changed(next Section) []string {
 	if g.Others == next.(*Guard).Others {
 		return nil
@@ -23,13 +23,13 @@ func (g *Guard) Changed(next Section) []string {
 	return []string{"others"}
 }
 
-// Serves is false: a guard has no clients.
+// Serves returns false: a guard has no clients.
 func (g *Guard) Serves(Family, string) bool { return false }
 
 const defaultGuardSocket = "/run/fairlead-guard/control.sock"
 
-// DefaultGuard is a configuration of defaults alone. It has no peers, which every
-// file must name.
+// DefaultGuard returns a configuration of defaults alone. It has no peers, which every file must
+// name.
 func DefaultGuard() *Config {
 	g := &Config{Process: Default().Process, Sections: map[string]Section{GuardName: new(Guard)}}
 	g.Log.Every = 0
@@ -38,7 +38,7 @@ func DefaultGuard() *Config {
 	return g
 }
 
-// guardFile decodes the whole file over the defaults.
+// guardFile decodes the whole file, on top of the defaults.
 func (d *decoder) guardFile(text []byte) *Config {
 	g := DefaultGuard()
 	own := g.Sections[GuardName].(*Guard)

@@ -15,7 +15,7 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// The guard's reference file says what the defaults are.
+// The values in the guard's reference file are the defaults.
 func TestGuardReferenceHasTheDefaults(t *testing.T) {
 	got := parseGuardKeys(t, GuardReference())
 	addr := netip.MustParseAddr

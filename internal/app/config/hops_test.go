@@ -21,7 +21,7 @@ func compareHops(t *testing.T, want, got []hop.Hop) {
 	}
 }
 
-// der is a certificate of the tests.
+// der returns a certificate of the tests.
 func der(t *testing.T, name string) []byte {
 	t.Helper()
 	d := withKeys(false)
@@ -41,9 +41,9 @@ func privateDER(t *testing.T, name string) []byte {
 	return decodePEM(t, f.Text)
 }
 
-// TestRFC8213_3g_PeersOfTheRelay: servers that messages go to and relays that
-// they are returned to, each keyed in its own way, become hops in the order of
-// the file.
+// TestRFC8213_3g_PeersOfTheRelay shows that servers to which messages go, and relays to which
+// they are returned, become hops in the order of the file, in whichever way each of them has its
+// keys.
 func TestRFC8213_3g_PeersOfTheRelay(t *testing.T) {
 	c := parseKeys(t, `
 relay6: {source-port: 1547, links: [{match: ppp0}]}
@@ -108,7 +108,7 @@ peers:
 	}
 }
 
-// The port that we send from is a hop's only where it is not 547.
+// The port from which we send is in a hop only if it is not 547.
 func TestHopsWithoutRelayPort(t *testing.T) {
 	c := parseKeys(t, whole(`peers:
   - {name: a, address: 2001:db8::a, local: 2001:db8::1, role: server, interfaces: [eth0], protection: ipsec, ike: {psk-file: /a.psk}}
@@ -166,8 +166,8 @@ peers:
 	}, g.Hops())
 }
 
-// A guard may stand before a program that speaks to one peer from two addresses,
-// and the peer then needs two identities where keys are found by them.
+// A guard may protect a program that speaks to one peer from two addresses. The peer then needs
+// two identities if keys are found by identities.
 func TestGuardWithTwoLocalAddresses(t *testing.T) {
 	const text = `
 peers:
@@ -184,9 +184,8 @@ peers:
 	}
 }
 
-// One peer acts for no other: not with a certificate of the identity that another
-// has too, nor with a key that is found by the identity that is ours (RFC 8213
-// section 3, pairwise trust).
+// No peer can act for another one: neither by a certificate of an identity that the other has
+// too, nor by a key that is found by our own identity (RFC 8213 section 3, pairwise trust).
 func TestIdentitiesAreNotShared(t *testing.T) {
 	const pem = "certificate: /b.pem, key: /b.key, ca: /ca.pem, local-id: 2001:db8:ffff::1"
 	for text, want := range map[string]string{
@@ -214,7 +213,7 @@ peers:
 	}
 }
 
-// What an operator should know of a file that is taken all the same.
+// The operator is warned of some things in a file that is accepted.
 func TestWarnings(t *testing.T) {
 	const stanza = "address: 2001:db8:ffff::b, local: 2001:db8:ffff::1, role: server, interfaces: [eth0], protection: ipsec"
 	for _, tc := range []struct{ name, keys, want string }{
@@ -235,7 +234,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// No error, and nothing that prints a configuration, has a key in it.
+// No error, and nothing that prints a configuration, shows a key.
 func TestKeysStayInside(t *testing.T) {
 	c := parseKeys(t, whole(`peers:
   - {name: a, address: 2001:db8::a, local: 2001:db8::1, role: server, interfaces: [eth0], protection: ipsec, ike: {psk-file: /a.psk}}
@@ -253,9 +252,9 @@ func TestKeysStayInside(t *testing.T) {
 	}
 }
 
-// What is taken: link-local addresses are of one link, so that a peer may have
-// another's on another link, towards another address of ours; sensitive options may be
-// required where every server is protected.
+// These files are accepted. A link-local address belongs to one link, so a peer may have the
+// address of a peer on another link, towards another address of ours. Sensitive options may be
+// required if every server is protected.
 func TestTaken(t *testing.T) {
 	c := parseKeys(t, `
 peers:
@@ -290,8 +289,8 @@ relay6:
 	}
 }
 
-// A server answers to giaddr, and a hop is between two addresses: under a protected DHCPv4
-// server each link's giaddr is our address towards it.
+// A server answers to giaddr, and a hop is between two addresses. So, with a protected DHCPv4
+// server, each link's giaddr has to be our address towards that server.
 func TestRFC8213_3g_GIAddrOfTheRelay(t *testing.T) {
 	for giaddr, wrong := range map[string]bool{"": true, "giaddr: auto": true, "unnumbered: lo": true, "giaddr: 192.0.2.1": true, "giaddr: 198.51.100.1": false} {
 		text := "relay4: {links: [{match: eth1, agent-information: add, link-selection: true, " + giaddr + "}]}\n" +

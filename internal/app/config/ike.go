@@ -18,12 +18,12 @@ const (
 	mostLifetime  = 7 * day
 )
 
-// ikeEntry is a mapping ike in the making.
+// ikeEntry is a mapping "ike" while it is being read.
 type ikeEntry struct {
 	hop.IKE
 	at          map[string]Value
 	certificate *x509.Certificate
-	public      crypto.PublicKey // of the private key
+	public      crypto.PublicKey // the public key that belongs to the private key
 	authorities []*x509.Certificate
 }
 
@@ -56,7 +56,7 @@ func (s *stanza) decodeIKE(v Value) {
 	s.entry = e
 }
 
-// noting has the edition of the key file that is opened kept.
+// noting returns open, changed so that it also keeps the edition of the key file.
 func (e *ikeEntry) noting(open func(string) (keyfile.File, error)) func(string) (keyfile.File, error) {
 	return func(path string) (keyfile.File, error) {
 		f, err := open(path)
@@ -65,7 +65,7 @@ func (e *ikeEntry) noting(open func(string) (keyfile.File, error)) func(string) 
 	}
 }
 
-// proposals makes a reader of proposals that have to pass a check.
+// proposals returns a reader of proposals that have to pass a check.
 func proposals(to *[]string, check func(string) error) func(Value) {
 	return func(v Value) {
 		ReadList(to, "proposals in strongSwan's words", func(text string) (string, error) { return text, check(text) })(v)
@@ -111,7 +111,7 @@ func (e *ikeEntry) check(v Value) {
 	}
 }
 
-// made is what was read.
+// made returns what was read.
 func (e *ikeEntry) made() *hop.IKE {
 	ike := e.IKE
 	if e.certificate != nil {
@@ -123,8 +123,8 @@ func (e *ikeEntry) made() *hop.IKE {
 	return &ike
 }
 
-// checkLocalIdentity: the peer looks for who we say that we are in our
-// certificate (RFC 7296 section 4).
+// checkLocalIdentity checks our identity, because the peer looks for it in our certificate (RFC
+// 7296 section 4).
 func (s *stanza) checkLocalIdentity() {
 	e := s.entry
 	if e == nil || e.certificate == nil {
@@ -148,7 +148,7 @@ func (s *stanza) checkLocalIdentity() {
 	}
 }
 
-// locals are our addresses towards the peer.
+// locals returns our addresses towards the peer.
 func (s *stanza) locals() []netip.Addr {
 	var all []netip.Addr
 	for _, h := range s.hops() {

@@ -15,11 +15,11 @@ type keyFiles struct {
 	secret, public func(path string) (keyfile.File, error)
 }
 
-// onDisk reads them where they are.
+// onDisk reads files from the disk.
 var onDisk = keyFiles{keyfile.Secret, keyfile.Public}
 
-// keyFile reads the file that a value names; what is wrong with either is
-// reported where the value is.
+// keyFile reads the file that a value names. Problems of the value or the file are reported at
+// the value.
 func (v Value) keyFile(open func(string) (keyfile.File, error)) (path string, f keyfile.File, ok bool) {
 	path, ok = scalar(v, file)
 	if !ok {
@@ -33,7 +33,7 @@ func (v Value) keyFile(open func(string) (keyfile.File, error)) (path string, f 
 	return path, f, true
 }
 
-// readKey makes a reader of a value that names a file.
+// readKey returns a reader of a value that names a file.
 func readKey[T any](to *T, open func(string) (keyfile.File, error), parse func([]byte) (T, error)) func(Value) {
 	return func(v Value) {
 		path, f, ok := v.keyFile(open)
@@ -49,14 +49,14 @@ func readKey[T any](to *T, open func(string) (keyfile.File, error), parse func([
 	}
 }
 
-// manualEntry is a mapping manual in the making.
+// manualEntry is a mapping "manual" while it is being read.
 type manualEntry struct {
 	hop.Manual
-	out Value   // where the SPIs are
-	in  []Value // as many as SAs
+	out Value   // the mapping that has the SPI
+	in  []Value // one for each SA
 }
 
-// replayed is what RFC 8213 section 4 and RFC 8221 section 3 say of manual keys.
+// replayed says what RFC 8213 section 4 and RFC 8221 section 3 say of manual keys.
 const replayed = "manual keys: a message that is sent again is not noticed, and the keys stay until they are changed by hand (ike has neither fault)"
 
 // decodeManual reads the keys of one pair of addresses.
@@ -89,10 +89,10 @@ func decodeManual(v Value) *manualEntry {
 	return m
 }
 
-// leastSPI: those below are reserved (RFC 4303 section 2.1).
+// leastSPI is the lowest SPI that is not reserved (RFC 4303 section 2.1).
 const leastSPI = 256
 
-// decodeSA reads the key of one direction, and says where its SPI is.
+// decodeSA reads the key of one direction, and returns where its SPI stands.
 func decodeSA(v Value, suite hop.Suite) (sa hop.ManualSA, at Value) {
 	sa.Suite, at = suite, v
 	v.Mapping(
@@ -116,13 +116,12 @@ func decodeSA(v Value, suite hop.Suite) (sa hop.ManualSA, at Value) {
 	return sa, at
 }
 
-// once reports keys that are in force elsewhere in the file: trust is pairwise
-// (RFC 8213 section 3), and a key for both directions would let the peer's
-// messages come back to it.
+// once reports keys that are used elsewhere in the file too. Trust is pairwise (RFC 8213 section
+// 3), and with one key for both directions the peer's own messages could be sent back to it.
 func (v Value) once(keys ...hop.Secret) {
 	for _, key := range keys {
 		if len(key) == 0 {
-			continue // not read, which is reported
+			continue // the key could not be read, which has been reported
 		}
 		sum := sha256.Sum256(key)
 		if other, ok := v.d.keys[sum]; ok {

@@ -20,15 +20,13 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// today is when the files of these tests are read, and made when a key was last
-// changed.
+// today is when the files of these tests are read; made is when a key was last changed.
 var (
 	today = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	made  = time.Date(2027, 1, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// testFiles are key files that are nowhere on a disk: what they hold follows from
-// their names.
+// testFiles are key files that are on no disk. What they contain follows from their names.
 //
 //	*.psk       a pre-shared key of its own
 //	*.keys      manual keys of its own, for aes256-sha256
@@ -37,12 +35,12 @@ var (
 //	absent*     none
 //	short*      a file that is too short for a key
 //
-// What comes before + in a name makes no difference: a+x.psk holds what x.psk does;
-// but half+x.keys shares the integrity key alone.
-// A certificate's alternative names are NAME.example.com and 2001:db8:ffff::1.
+// The part of a name before + makes no difference: a+x.psk has the same key as x.psk. An
+// exception is half+x.keys, which shares only the integrity key with x.keys. A certificate's
+// alternative names are NAME.example.com and 2001:db8:ffff::1.
 var testFiles = keyFiles{secret: testSecret, public: testPublic}
 
-// octets are as good as random, and always the same for one name.
+// octets returns octets that look random, and are always the same for one name.
 func octets(name string, n int) []byte {
 	sum := sha512.Sum512([]byte(name))
 	return sum[:n]
@@ -87,8 +85,8 @@ func testPublic(path string) (keyfile.File, error) {
 	return keyfile.File{Text: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, err
 }
 
-// template509 is what is said in the certificate of that name. That of old-* has
-// expired, that of young-* is not valid yet, and that of late-* ends in a week.
+// template509 returns what the certificate of that name says. That of old-* has expired, that of
+// young-* is not valid yet, and that of late-* ends in a week.
 func template509(name string) *x509.Certificate {
 	from, to := today.AddDate(-1, 0, 0), today.AddDate(1, 0, 0)
 	switch kind, _, _ := strings.Cut(name, "-"); kind {
@@ -107,7 +105,7 @@ func template509(name string) *x509.Certificate {
 	}
 }
 
-// withKeys is a decoder that knows the test's files and no others.
+// withKeys returns a decoder that knows the test's files and no others.
 func withKeys(guard bool) *decoder {
 	d := newDecoder("f.yaml")
 	d.files, d.now, d.guard = testFiles, today, guard
@@ -136,13 +134,13 @@ func parseGuardKeys(t *testing.T, text string) *Config {
 	return g
 }
 
-// manualSA is the SA that a test file makes.
+// manualSA returns the SA that a test file makes.
 func manualSA(spi uint32, file string) hop.ManualSA {
 	keys := octets(file, 64)
 	return hop.ManualSA{SPI: spi, Suite: hop.AES256SHA256, Encryption: keys[:32], Integrity: keys[32:], Made: made}
 }
 
-// decodePEM is what the first block of a PEM file holds.
+// decodePEM returns what the first block of a PEM file contains.
 func decodePEM(t *testing.T, text []byte) []byte {
 	t.Helper()
 	block, _ := pem.Decode(text)
@@ -152,7 +150,7 @@ func decodePEM(t *testing.T, text []byte) []byte {
 	return block.Bytes
 }
 
-// printAll prints a hop in the ways in which one might be printed by mistake.
+// printAll prints a hop in all ways in which one might be printed by mistake.
 func printAll(h hop.Hop) string {
 	text := fmt.Sprintf("%v %+v %#v", h, h, h)
 	if h.IKE != nil {
@@ -164,13 +162,14 @@ func printAll(h hop.Hop) string {
 	return text
 }
 
-// spellings are the ways in which octets are written.
+// spellings returns the ways in which octets are written.
 func spellings(b []byte) []string {
 	list := fmt.Sprint(b)
 	return []string{string(b), fmt.Sprintf("%x", b), fmt.Sprintf("%X", b), list[1 : len(list)-1], fmt.Sprintf("%#v", b)}
 }
 
-// A pre-shared key's file is known again by its edition, the key itself by nobody.
+// The edition of a pre-shared key tells whether the file is the same, and does not reveal the
+// key.
 func TestEditionOfAKey(t *testing.T) {
 	d := withKeys(true)
 	d.files.secret = func(path string) (keyfile.File, error) {

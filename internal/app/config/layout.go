@@ -10,8 +10,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// layout says what is wrong with spaces, which the parser tells of elsewhere or in
-// other words. It reports whether the parser may be asked.
+// layout reports mistakes with spaces, which the parser would report in another place or in other
+// words. It returns whether the parser may be asked.
 func (d *decoder) layout(text string, tokens token.Tokens) bool {
 	before := len(d.problems)
 	lines := strings.Split(text, "\n")
@@ -24,8 +24,7 @@ func (d *decoder) layout(text string, tokens token.Tokens) bool {
 	return len(d.problems) == before
 }
 
-// oddSpaces reports characters that look like a space, or like nothing, and are
-// text to YAML.
+// oddSpaces reports characters that look like a space, or cannot be seen, and are text for YAML.
 func (d *decoder) oddSpaces(lines []string, words token.Tokens) {
 	for i, t := range words {
 		if !isPlain(t) || strings.IndexFunc(t.Value, isOddSpace) < 0 {
@@ -48,8 +47,8 @@ func (d *decoder) oddSpaces(lines []string, words token.Tokens) {
 	}
 }
 
-// oddSpaceIn is the first such character of a line from a column on, and 0 if
-// there is none.
+// oddSpaceIn returns the first such character of a line from a column on, and column 0 if there
+// is none.
 func oddSpaceIn(line string, from int) (column int, r rune) {
 	for _, r := range line {
 		column++
@@ -65,14 +64,14 @@ func isOddSpace(r rune) bool {
 }
 
 var (
-	// joined is a key without a space after its colon, dashed one without a space
-	// before it.
+	// joined matches a key without a space after its colon; dashed matches a key without a space
+	// between a dash and the key.
 	joined = regexp.MustCompile(`^([a-z][a-z0-9-]*):[^\s:\p{Z}\p{Cf}]`)
 	dashed = regexp.MustCompile(`^-([a-z][a-z0-9-]*)(:|$)`)
 )
 
-// missingSpaces reports keys without a space after the colon: YAML takes them for
-// a text that goes on in the next line.
+// missingSpaces reports keys without a space after the colon. YAML takes them for a text that
+// continues in the next line.
 func (d *decoder) missingSpaces(words token.Tokens) {
 	for i, t := range words {
 		if t.Type != token.StringType || !keyMayStart(words, i) {
@@ -86,8 +85,8 @@ func (d *decoder) missingSpaces(words token.Tokens) {
 	}
 }
 
-// keyMayStart reports whether a key could stand where the word does. A text that a
-// key has as its value is none, even if it looks like one.
+// keyMayStart reports whether a key could stand in the place of the word. A text that is the
+// value of a key is no key, even if it looks like one.
 func keyMayStart(words token.Tokens, i int) bool {
 	if i == 0 {
 		return true
@@ -97,17 +96,17 @@ func keyMayStart(words token.Tokens, i int) bool {
 		return true
 	case token.MappingValueType:
 		return before.Position.Line < words[i].Position.Line && i > 1 && slices.ContainsFunc(sectionKeys, func(key string) bool {
-			return key == words[i-2].Value || strings.HasSuffix(words[i-2].Value, " "+key) // after what was taken for a text
+			return key == words[i-2].Value || strings.HasSuffix(words[i-2].Value, " "+key) // after a text that contains the key
 		})
 	default:
 		return before.Position.Line < words[i].Position.Line
 	}
 }
 
-// indentation reports a key in a column of its own: it belongs to no mapping.
+// indentation reports a key in a column where no other key is: it belongs to no mapping.
 func (d *decoder) indentation(lines []string, words token.Tokens) {
 	flow := 0
-	var columns []int // of the keys of the mappings that are open
+	var columns []int // columns of the keys of the mappings that are open
 	for i, t := range words {
 		switch t.Type {
 		case token.SequenceStartType, token.MappingStartType:
@@ -125,7 +124,7 @@ func (d *decoder) indentation(lines []string, words token.Tokens) {
 				continue
 			}
 			key := words[i-1]
-			if key.Position.Line < t.Position.Line { // it was taken for more of the value before it
+			if key.Position.Line < t.Position.Line { // the key was taken for a part of the value before it
 				if i > 2 && words[i-2].Type == token.MappingValueType {
 					line := lines[t.Position.Line-1]
 					word := strings.TrimLeft(line, " ")
@@ -153,8 +152,8 @@ func (d *decoder) indentation(lines []string, words token.Tokens) {
 	}
 }
 
-// misplaced reports a key in a column where no key of its mapping starts; what
-// starts a line names it.
+// misplaced reports a key in a column where no key of its mapping starts. The first word of the
+// line names the key.
 func (d *decoder) misplaced(line, column int, word string, others int) {
 	key, _, _ := strings.Cut(word, ":")
 	if !slices.Contains(knownKeys, key) {
@@ -165,8 +164,8 @@ func (d *decoder) misplaced(line, column int, word string, others int) {
 	d.add(line, column, "", "%s starts in column %d, and the keys before it in column %d (all keys of a mapping start in the same column)", key, column, others)
 }
 
-// sectionKeys are the keys whose values are mappings or lists of them: what
-// stands under one without a space after its colon is a key.
+// sectionKeys are the keys whose values are mappings, or lists of mappings. A word below one of
+// them that has no space after its colon is therefore a key.
 var sectionKeys = []string{
 	"access-network", "agent-information", "aggregates", "audit", "circuit-id", "client-classes", "control", "defaults", "delegable", "giaddr", "giaddrs", "history", "hook", "hops", "host", "ike", "in", "ipsec", "lifetimes", "limits", "link-selection", "links", "listen", "log", "loop-exempt", "manual", "max-size", "metrics", "options", "out", "pd-pools", "peers", "pools", "ports", "privacy", "rate", "raw", "relay-flags", "relay-id", "relay-options", "relay4", "relay6", "remote-id", "reservations", "routes", "secs", "server-id-override", "server6", "shared-networks", "store", "subnets", "v4", "vendor-class", "vss",
 }

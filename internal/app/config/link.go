@@ -14,12 +14,12 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// linkPlace is how the keys are read that say which links a rule is for, and which address
-// tells the server where a client is.
+// linkPlace reads the keys that say for which links a rule is, and which address tells the server
+// on which link a client is.
 type linkPlace struct {
-	seen    *matches // nil: these are the defaults, which are for no link
+	seen    *matches // nil while the defaults are read, which are for no link
 	match   *[]string
-	key     string // of the address
+	key     string // the key of the address
 	address *netip.Addr
 	parse   func(string) (netip.Addr, error)
 	borrow  *string
@@ -48,23 +48,23 @@ func (p *linkPlace) check() {
 	}
 }
 
-// shared is what rules of both relays have, in the making.
+// shared has what rules of both relays have, while they are being read.
 type shared struct {
 	family  Family
 	rate    linkRate
 	remote  remoteID
 	network network
-	require bool  // sensitive options are not to be left out
-	at      Value // where the entry says so itself
+	require bool  // sensitive options must not be left out
+	at      Value // where the entry itself says so
 }
 
-// remoteID is a remote-id without what the family adds to it.
+// remoteID is a remote-id without the part that the family adds.
 type remoteID struct {
 	id        links.Template
 	sensitive bool
 }
 
-// remoteID reads a remote-id, with the keys that the family adds to it.
+// remoteID reads a remote-id, with the keys that the family adds.
 func (s *shared) remoteID(v Value, more ...Field) {
 	fields := append(more,
 		Required("id", "a template", Read(&s.remote.id, template)),
@@ -77,13 +77,13 @@ func (s *shared) remoteID(v Value, more ...Field) {
 	}
 	if !s.remote.id.IsEmpty() {
 		for i := range fields {
-			fields[i].required = "" // the defaults have the rest
+			fields[i].required = "" // the defaults have the other keys
 		}
 	}
 	v.Mapping(fields...)
 }
 
-// wanted are the keys that a mapping must have, in words.
+// wanted names, in one text, the keys that a mapping must have.
 func wanted(fields []Field) string {
 	var names []string
 	for _, f := range fields {
@@ -94,7 +94,7 @@ func wanted(fields []Field) string {
 	return strings.Join(names, " and ")
 }
 
-// noneOr parses "none", which stands where a mapping may.
+// noneOr parses "none", which may stand in the place of a mapping.
 func noneOr(mapping string) func(string) (bool, error) {
 	return func(text string) (bool, error) {
 		if text != "none" {
@@ -104,15 +104,15 @@ func noneOr(mapping string) func(string) (bool, error) {
 	}
 }
 
-// sensitive reads what becomes of options that a server in clear must not see.
+// sensitive reads what happens to options that a server in clear must not see.
 func (s *shared) sensitive(v Value) {
 	s.at = v
 	Read(&s.require, oneOf(choice[bool]{"omit", false}, choice[bool]{"require", true}))(v)
 }
 
-// checkSensitive reports options that the operator requires and that a server in
-// clear is not told (RFC 8213 section 3, "Encryption"). Whether the rule has a
-// subscriber-id and a remote-id the caller says.
+// checkSensitive reports options that the operator requires, but that a server in clear is not
+// told (RFC 8213 section 3, "Encryption"). The caller says whether the rule has a subscriber-id
+// and a remote-id.
 func (s *shared) checkSensitive(v Value, clear []string, subscriber, remote bool) {
 	if !s.require || len(clear) == 0 {
 		return
@@ -137,8 +137,8 @@ func (s *shared) checkSensitive(v Value, clear []string, subscriber, remote bool
 		strings.Join(options, " and "), strings.Join(clear, ", "))
 }
 
-// kernelFields are the keys, of both relays, for what the kernel is to do about a link, with
-// the filter's modes. prefix parses what is permitted.
+// kernelFields returns the keys, which both relays have, for what the kernel does on a link, with
+// the modes of the filter. prefix parses a permitted prefix.
 func kernelFields(p *hoststate.Policy, prefix func(string) (netip.Prefix, error), filter ...hoststate.FilterMode) []Field {
 	modes := make([]choice[hoststate.FilterMode], len(filter))
 	for i, mode := range filter {
@@ -159,8 +159,8 @@ func kernelFields(p *hoststate.Policy, prefix func(string) (netip.Prefix, error)
 	}
 }
 
-// kernelFields6 are kernelFields of a role of DHCPv6, with what becomes of packets that would
-// loop.
+// kernelFields6 returns kernelFields for a role of DHCPv6, with what happens to packets that
+// would loop.
 func kernelFields6(p *hoststate.Policy, loopExempt *[]dhcp6.DUID) []Field {
 	return append([]Field{
 		Optional("loop-drop", Read(&p.Loop, oneOf(
@@ -175,16 +175,16 @@ func kernelFields6(p *hoststate.Policy, loopExempt *[]dhcp6.DUID) []Field {
 	}, kernelFields(p, prefix, hoststate.FilterOff, hoststate.FilterLink, hoststate.FilterStrict)...)
 }
 
-// defaultPolicy6 is what the kernel does on links of DHCPv6 where the file says nothing.
+// defaultPolicy6 is what the kernel does on links of DHCPv6 if the file says nothing.
 func defaultPolicy6() hoststate.Policy {
 	return hoststate.Policy{Filter: hoststate.FilterLink, Loop: hoststate.LoopDrop, Metric: defaultMetric}
 }
 
-// most bounds the limits: more prefixes than a machine can hold are no limit.
+// most bounds the limits: a limit of more prefixes than a machine can hold has no effect.
 const most = 1 << 24
 
-// limits reads how much a client, a link and a host may have, with the keys that the family
-// adds to it.
+// limits reads how many prefixes a client, a link and a host may have, with the keys that the
+// family adds.
 func limits(v Value, client, link, host *int, more ...Field) {
 	given := make(map[string]Value)
 	keep := func(key string, then func(Value)) Field {
@@ -213,13 +213,13 @@ func limits(v Value, client, link, host *int, more ...Field) {
 	}
 }
 
-// enterprise is a private enterprise number; 0 is reserved.
+// enterprise parses a private enterprise number; 0 is reserved.
 var enterprise = integer[uint32](1, 1<<32-1)
 
-// network are the access network identifiers of RFC 7839, each as it is sent; nil: none.
+// network has the access network identifiers of RFC 7839, each as it is sent; nil: there is none.
 type network [6][]byte
 
-// The first of network, and those that go with it alone.
+// Indices into network: of the first identifier, and of those that may only go with it.
 const (
 	accessTechnology = 0
 	firstName        = 1
@@ -232,7 +232,7 @@ func (n *network) isEmpty() bool {
 
 func (n *network) octets() []byte { return slices.Concat(n[:]...) }
 
-// networkCodec writes the identifiers as a family does.
+// networkCodec encodes the identifiers in the form of one family.
 type networkCodec struct {
 	technology                                  func(uint8) []byte
 	networkName, accessPointName, operatorRealm func(b, name []byte) []byte
@@ -281,7 +281,7 @@ func (s *shared) accessNetwork(v Value) {
 	}
 }
 
-// encoded makes a parser of an option as it is sent from one of its value.
+// encoded returns a parser of an option as it is sent, made of a parser of the option's value.
 func encoded[T any](parse func(string) (T, error), encode func(T) []byte) func(string) ([]byte, error) {
 	return func(text string) ([]byte, error) {
 		got, err := parse(text)
@@ -289,7 +289,7 @@ func encoded[T any](parse func(string) (T, error), encode func(T) []byte) func(s
 	}
 }
 
-// networkText makes a parser of a name of 1 to 255 octets, which DHCPv4 can carry as well.
+// networkText returns a parser of a name of 1 to 255 octets, which DHCPv4 can carry as well.
 func networkText(encode func(b, name []byte) []byte) func(text string) ([]byte, error) {
 	return func(text string) ([]byte, error) {
 		if len(text) > 255 {

@@ -10,16 +10,16 @@ import (
 	"fairlead/internal/core/relay6"
 )
 
-// link6 is a rule for links of the DHCPv6 relay in the making. A copy of the defaults is
-// where each rule starts, so nothing in it may be written through a pointer.
+// link6 is a rule for links of the DHCPv6 relay while it is being read. Each rule starts as a
+// copy of the defaults, so nothing in it may be written through a pointer.
 type link6 struct {
 	shared
 	rule       relay6.LinkRule
-	enterprise uint32 // of the remote-id
-	id         Value  // where the entry says its interface-id itself
+	enterprise uint32 // the enterprise number of the remote-id
+	id         Value  // where the entry itself says its interface-id
 }
 
-// decode reads one entry of links, or the defaults where seen is nil.
+// decode reads one entry of links, or the defaults if seen is nil.
 func (l *link6) decode(v Value, seen *matches) {
 	r := &l.rule
 	at := linkPlace{seen: seen, match: &r.Match, key: "link-address", address: &r.LinkAddress, parse: global, borrow: &r.Borrow}
@@ -47,7 +47,7 @@ func (l *link6) decode(v Value, seen *matches) {
 	at.check()
 }
 
-// finish is the rule that was read.
+// finish returns the rule that was read.
 func (l *link6) finish() relay6.LinkRule {
 	r := l.rule
 	r.Rate = l.rate.limits(r.Trusted)
@@ -59,9 +59,9 @@ func (l *link6) finish() relay6.LinkRule {
 	return r
 }
 
-// checkInterfaceID warns of links that could have the same interface-id: to which
-// of them an answer belongs nobody could tell (RFC 8415 section 19.2), so that it
-// is dropped. Seen are the texts of the entries before, and where they are.
+// checkInterfaceID warns of links that could have the same interface-id. Nobody could tell to
+// which of them an answer belongs (RFC 8415 section 19.2), so that it would be dropped. seen has
+// the texts of the entries before, and where they stand.
 func (l *link6) checkInterfaceID(v Value, seen map[string]string) {
 	r := &l.rule
 	if r.InterfaceID.IsEmpty() || r.InterfaceID.PerLink() {
@@ -83,7 +83,7 @@ func (l *link6) checkInterfaceID(v Value, seen map[string]string) {
 	}
 }
 
-// sharedLink reads what the link's own nature decides unless the operator does.
+// sharedLink reads the key shared. With auto, the type of the link decides.
 func (l *link6) sharedLink(v Value) {
 	r := &l.rule
 	if auto, yes, ok := autoOrBool(v); ok {
@@ -91,7 +91,7 @@ func (l *link6) sharedLink(v Value) {
 	}
 }
 
-// permitRouted reads what the key unnumbered decides unless the operator does.
+// permitRouted reads the key permit-routed. With auto, the key unnumbered decides.
 func (l *link6) permitRouted(v Value) {
 	if auto, yes, ok := autoOrBool(v); ok {
 		l.rule.RoutedAuto, l.rule.Host.Routed = auto, yes
@@ -125,8 +125,8 @@ func (l *link6) limits(v Value) {
 		choice[delegation.LimitPolicy]{"replace-unreachable", delegation.LimitReplaceUnreachable}))))
 }
 
-// linkTemplate parses a template whose text is the same for all clients of a
-// link: a Relay-reply finds its link by it (RFC 8415 section 19.2).
+// linkTemplate parses a template that gives the same text for all clients of a link, because a
+// Relay-reply finds its link by this text (RFC 8415 section 19.2).
 func linkTemplate(text string) (links.Template, error) {
 	t, err := template(text)
 	if err == nil && t.PerClient() {
@@ -135,7 +135,7 @@ func linkTemplate(text string) (links.Template, error) {
 	return t, err
 }
 
-// remote6 reads the remote-id of RFC 4649, which a private enterprise number begins.
+// remote6 reads the remote-id of RFC 4649, which begins with a private enterprise number.
 func (l *link6) remote6(v Value) {
 	l.remoteID(v, Required("enterprise", "a private enterprise number", Read(&l.enterprise, enterprise)))
 }

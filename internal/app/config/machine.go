@@ -9,22 +9,22 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// Machine is the host that a configuration is for, as far as a file can name what
-// is not there. Whoever checks a file looks at the host and hands it in.
+// Machine is the host that a configuration is for, as far as a file can name things that the host
+// does not have. The caller that checks a file looks at the host and passes a Machine.
 type Machine struct {
-	Interfaces []string       // names of all that are there now
+	Interfaces []string       // names of all interfaces that are there now
 	Held       map[string]int // live delegations by link, as far as they are known
 	User       func(name string) bool
 	Group      func(name string) bool
-	Program    func(path string) error // why it cannot be run
+	Program    func(path string) error // returns why a program cannot be run
 }
 
-// mention is a name in the file of something on the host.
+// mention is a name in the file of something that should be on the host.
 type mention struct {
 	kind   mentionKind
-	family Family // mentionMatch: of the clients on the links
+	family Family // for mentionMatch: the family of the clients on the links
 	text   string
-	at     Problem // without a text
+	at     Problem // the place in the file; without a text
 }
 
 type mentionKind uint8
@@ -37,7 +37,7 @@ const (
 	mentionProgram
 )
 
-// mention notes a name, to be looked for on the host.
+// mention notes a name that is looked for on the host later.
 func (v Value) mention(kind mentionKind, text string) { v.note(mention{kind: kind, text: text}) }
 
 func (v Value) note(m mention) {
@@ -46,14 +46,14 @@ func (v Value) note(m mention) {
 	v.d.mentions = append(v.d.mentions, m)
 }
 
-// Misfits are warnings of what the file names and the host does not have.
-// Interfaces come and go, so a glob is warned of only where delegations have no
-// rule: then it is likely to be misspelt.
+// Misfits returns warnings of what the file names and the host does not have. Interfaces come and
+// go. So it warns of a glob that matches none of them only if there are delegations on links
+// without a rule: then the glob is likely to be misspelt.
 func (c *Config) Misfits(m *Machine) Problems {
 	return misfits(c.mentions, m, c.unmatched(m.Held))
 }
 
-// unmatched are the links with delegations that no rule matches, in words.
+// unmatched names, in one text each, the links with delegations that no rule matches.
 func (c *Config) unmatched(held map[string]int) []string {
 	peers := trust.NewSet(c.Peers)
 	var words []string
@@ -84,7 +84,7 @@ func misfits(mentions []mention, m *Machine, unmatched []string) Problems {
 	return found
 }
 
-// misfit is what is wrong with one name, or nothing.
+// misfit returns what is wrong with one name, or an empty text.
 func (n *mention) misfit(m *Machine, unmatched []string) string {
 	matches := func(link string) bool { return trust.MatchAny([]string{n.text}, link) }
 	switch n.kind {

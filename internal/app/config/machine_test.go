@@ -27,7 +27,7 @@ func machine(held map[string]int) *Machine {
 	}
 }
 
-// What a file names and the machine does not have is a warning with its place.
+// If a file names something that the machine does not have, there is a warning with its place.
 func TestMisfits(t *testing.T) {
 	const at = "f.yaml:"
 	held := map[string]int{"cust1": 3, "cust2": 1}
@@ -42,7 +42,7 @@ func TestMisfits(t *testing.T) {
 		{`relay6: {links: [{match: "cust*"}]}`, held, nil},
 		{`relay6: {links: [{match: "cusst*"}, {match: "c*1"}]}`, held, []string{`1:26: relay6.links[0].match: "cusst*" matches no interface now, and no rule matches these links with delegations: cust2 (1)`}},
 		{`relay6: {links: [{match: "cusst*"}]}`, held, []string{`1:26: relay6.links[0].match: "cusst*" matches no interface now, and no rule matches these links with delegations: cust1 (3), cust2 (1)`}},
-		{`relay6: {links: [{match: "cust*"}, {match: "ppp*"}]}`, map[string]int{"ppp7": 1, "eth0": 2}, nil}, // no interface now, but it is the holder's
+		{`relay6: {links: [{match: "cust*"}, {match: "ppp*"}]}`, map[string]int{"ppp7": 1, "eth0": 2}, nil}, // ppp7 is no interface now, but it has a delegation
 		{`control: {group: nocc, operators: [alice, bob, 17, "@noc"], readers: ["@ops"]}`, nil, []string{
 			`1:18: control.group: no group is named "nocc" here`,
 			`1:43: control.operators[1]: no user is named "bob" here`,
@@ -69,7 +69,7 @@ func TestMisfits(t *testing.T) {
 		t.Errorf("of a guard: %v", got)
 	}
 
-	// Many links do not make a long warning.
+	// If there are many links, the warning stays short.
 	many := make(map[string]int)
 	for i := range 100 {
 		many[fmt.Sprintf("v%02d", i)] = i + 1
@@ -80,7 +80,7 @@ func TestMisfits(t *testing.T) {
 	}
 }
 
-// What is taken, and is likely to be a mistake, is warned of where it stands.
+// A value that is accepted, but is likely to be a mistake, has a warning at its place.
 func TestLikelyMistakes(t *testing.T) {
 	stands := func(glob, sign string) string {
 		return fmt.Sprintf("%q has %q, which stands for itself in a glob (* for any text, ? for one character, [a-z] for one of several, [^a-z] for any other)", glob, sign)
@@ -120,7 +120,7 @@ func TestLikelyMistakes(t *testing.T) {
 	}
 }
 
-// The keys by which mistakes with spaces are found are those of the two files.
+// knownKeys, by which mistakes with spaces are found, are exactly the keys of the two files.
 func TestKnownKeysAreAllKeys(t *testing.T) {
 	found := make(map[string]bool)
 	mappings := make(map[string]bool)
@@ -144,7 +144,7 @@ func TestKnownKeysAreAllKeys(t *testing.T) {
 	d.visit = note
 	d.guardFile([]byte(example.ReplaceAllString(GuardReference(), "$1$2")))
 	for _, key := range knownKeys {
-		if !found[key] && key != "tls" { // which is for later
+		if !found[key] && key != "tls" { // which is for a later version
 			t.Errorf("%q is no key of any file", key)
 		}
 	}
@@ -160,8 +160,7 @@ func TestKnownKeysAreAllKeys(t *testing.T) {
 	}
 }
 
-// A pipe that nobody writes to does not hold the check up, nor does a device that
-// never ends.
+// Neither a pipe that nobody writes to, nor a device that never ends, makes the check wait.
 func TestLoadOfWhatIsNoFile(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

@@ -14,11 +14,11 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// maxOption bounds the payload of the options with one code, in octets: many of them have to go
-// into one message.
+// maxOption bounds the payload of the options with one code, in octets, because many options have
+// to fit into one message.
 const maxOption = 1024
 
-// payload is what a whole option has behind its code and length.
+// payload returns what an option has after its code and length.
 func payload(option []byte) []byte { return option[4:] }
 
 // decoder6 collects the options of one mapping.
@@ -27,8 +27,8 @@ type decoder6 struct {
 	at      map[dhcp6.OptionCode]Value
 }
 
-// add takes an option that is not there yet. One with several payloads is sent as so many
-// options.
+// add adds an option whose code is not there yet. If there are several payloads, each is sent as
+// an option of its own.
 func (o *decoder6) add(v Value, code dhcp6.OptionCode, always bool, payloads ...[]byte) {
 	if earlier, twice := o.at[code]; twice {
 		v.Problem("option %d is there already, as %s (once)", code, earlier.place())
@@ -44,7 +44,7 @@ func (o *decoder6) add(v Value, code dhcp6.OptionCode, always bool, payloads ...
 	}
 }
 
-// options6 makes a reader of options that clients get.
+// options6 returns a reader of options that clients get.
 func options6(to *[]server6.Option) func(Value) {
 	return func(v Value) {
 		o := &decoder6{at: make(map[dhcp6.OptionCode]Value)}
@@ -53,11 +53,11 @@ func options6(to *[]server6.Option) func(Value) {
 			o.list("domain-search", dhcp6.OptionDomainList, "domain names", domainName),
 			Optional("ntp-servers", func(v Value) {
 				if servers := payloads(v, "addresses and domain names", ntpServer); len(servers) > 0 {
-					o.add(v, dhcp6.OptionNTPServer, false, servers...) // an option for each (RFC 5908 section 4)
+					o.add(v, dhcp6.OptionNTPServer, false, servers...) // one option for each server (RFC 5908 section 4)
 				}
 			}),
 			o.list("sntp-servers", dhcp6.OptionSNTPServers, "addresses", serverAddress),
-			// The bounds are those outside of which clients do not heed them (RFC 8415 sections 21.23 to 21.25).
+			// Clients ignore values outside these bounds (RFC 8415 sections 21.23 to 21.25).
 			o.time("sol-max-rt", dhcp6.OptionSolMaxRT, seconds(time.Minute, day)),
 			o.time("inf-max-rt", dhcp6.OptionInfMaxRT, seconds(time.Minute, day)),
 			o.time("information-refresh-time", dhcp6.OptionInformationRefreshTime, lifetime(10*time.Minute)),
@@ -72,7 +72,7 @@ func options6(to *[]server6.Option) func(Value) {
 	}
 }
 
-// list is an option that has its entries one after the other.
+// list returns the field of an option that has its entries one after the other.
 func (o *decoder6) list(key string, code dhcp6.OptionCode, what string, parse func(string) ([]byte, error)) Field {
 	return Optional(key, func(v Value) {
 		if entries := payloads(v, what, parse); len(entries) > 0 {
@@ -81,7 +81,8 @@ func (o *decoder6) list(key string, code dhcp6.OptionCode, what string, parse fu
 	})
 }
 
-// payloads reads a list of at least one entry, or one; it is empty where something is wrong.
+// payloads reads a list of at least one entry, or a single entry. It returns nothing if something
+// is wrong.
 func payloads(v Value, what string, parse func(string) ([]byte, error)) (all [][]byte) {
 	before := len(v.d.problems)
 	v.oneOrList(what, func(v Value) {
@@ -98,7 +99,7 @@ func payloads(v Value, what string, parse func(string) ([]byte, error)) (all [][
 	return all
 }
 
-// time is an option of a time in seconds.
+// time returns the field of an option that is a time in seconds.
 func (o *decoder6) time(key string, code dhcp6.OptionCode, parse func(string) (dhcp6.Lifetime, error)) Field {
 	return Optional(key, func(v Value) {
 		if t, ok := scalar(v, parse); ok {
@@ -138,27 +139,28 @@ func serverAddress(text string) ([]byte, error) {
 	return a.AsSlice(), err
 }
 
-// domainName parses a domain name as it is sent.
+// domainName parses a domain name, and returns it as it is sent.
 func domainName(text string) ([]byte, error) {
 	b, err := dhcp6.AppendDomainList(nil, text)
 	return b, nameError(text, err)
 }
 
-// nameError says of a domain name what is wrong with it, and where.
+// nameError says what is wrong with a domain name, and where.
 func nameError(text string, err error) error {
 	var at *dhcp6.Error
 	if !errors.As(err, &at) {
 		return err
 	}
-	// Up to there the name has as many octets in the message as in the text.
+	// Up to this place the name has as many octets in the message as in the text.
 	return &offsetError{at.Offset, fmt.Errorf("%q is no domain name (labels of a to z, 0 to 9, - and _ with dots between them, each of up to 63 characters, 253 in all)", text)}
 }
 
-// likeAddress is what no host's name has: a colon, or digits alone after the last dot.
+// likeAddress matches what looks like an address, and is in no host's name: a colon, or only
+// digits after the last dot.
 var likeAddress = regexp.MustCompile(`:|(^|\.)[0-9]+$`)
 
-// ntpServer parses an NTP server as one option has it: the domain name or the address of a host,
-// or a multicast address.
+// ntpServer parses an NTP server, and returns the suboption with it: the domain name or the
+// address of a host, or a multicast address.
 func ntpServer(text string) ([]byte, error) {
 	if likeAddress.MatchString(text) {
 		a, err := address(text)
@@ -171,7 +173,7 @@ func ntpServer(text string) ([]byte, error) {
 	return b, nameError(text, err)
 }
 
-// ofURL are the characters of a URL beside letters and digits (RFC 3986 section 2).
+// ofURL has the characters that a URL may have beside letters and digits (RFC 3986 section 2).
 const ofURL = "-._~:/?#[]@!$&'()*+,;=%"
 
 // bootFileURL parses the URL of a boot file (RFC 5970 section 3.1).
@@ -198,8 +200,8 @@ func hexadecimal(text string) ([]byte, error) {
 	return b, nil
 }
 
-// ownOptions are what the server writes by itself, what it answers, and what is a client's or
-// a relay agent's to say.
+// ownOptions are the options that the server writes by itself, those with which it answers
+// something, and those that only a client or a relay agent may send.
 var ownOptions = []dhcp6.OptionCode{
 	dhcp6.OptionClientID, dhcp6.OptionServerID, dhcp6.OptionIANA, dhcp6.OptionIATA, dhcp6.OptionIAAddr, dhcp6.OptionORO,
 	dhcp6.OptionPreference, dhcp6.OptionElapsedTime, dhcp6.OptionRelayMessage, dhcp6.OptionAuth, dhcp6.OptionUnicast,
@@ -210,7 +212,7 @@ var ownOptions = []dhcp6.OptionCode{
 	dhcp6.OptionLinkAddress, dhcp6.OptionRelayPort, dhcp6.OptionAddrRegEnable,
 }
 
-// optionCode parses the number of an option that the operator may give clients.
+// optionCode parses the number of an option that the operator may give to clients.
 func optionCode(text string) (dhcp6.OptionCode, error) {
 	code, err := integer[dhcp6.OptionCode](1, 65535)(text)
 	if err == nil && slices.Contains(ownOptions, code) {
@@ -268,8 +270,8 @@ func (p *plan6) class(v Value) {
 	p.server.Classes = append(p.server.Classes, c)
 }
 
-// relayOptionCode parses the number of an option of relay agents, of which the Relay Message
-// option says nothing about who sends it.
+// relayOptionCode parses the number of an option of relay agents. The Relay Message option is not
+// among them, because it says nothing about its sender.
 func relayOptionCode(text string) (dhcp6.OptionCode, error) {
 	code, err := integer[dhcp6.OptionCode](1, 65535)(text)
 	if err == nil && code == dhcp6.OptionRelayMessage {

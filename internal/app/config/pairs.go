@@ -9,11 +9,11 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// pair is two addresses between which ESP runs. An SA knows no link: with one pair
-// on two links, the kernel would send to both peers with the key of one.
+// pair is the two addresses between which ESP runs. An SA knows no link: if one pair were on two
+// links, the kernel would send to both peers with the key of one of them.
 type pair struct{ local, remote netip.Addr }
 
-// hops are the protected pairs of a peer: the first is that of its own address.
+// hops returns the protected pairs of a peer. The first one is that of its own address.
 func (s *stanza) hops() []hop.Hop {
 	p := &s.peer
 	if p.Protection != trust.ProtectionIPsec {
@@ -27,8 +27,7 @@ func (s *stanza) hops() []hop.Hop {
 	for i, g := range s.giaddrs {
 		h := first
 		h.Name = fmt.Sprintf("%s+%d", p.Name, i+1)
-		// The giaddr is an address of the relay, which is we where the peer is a
-		// server.
+		// The giaddr is an address of the relay. If the peer is a server, we are the relay.
 		if p.Role == trust.Server {
 			h.Local = g.address
 		} else {
@@ -42,7 +41,7 @@ func (s *stanza) hops() []hop.Hop {
 	return all
 }
 
-// keys are the keys that were read, nil if there are none.
+// keys returns the keys that were read, and nil if there are none.
 func (m *manualEntry) keys() *hop.Manual {
 	if m == nil {
 		return nil
@@ -50,7 +49,7 @@ func (m *manualEntry) keys() *hop.Manual {
 	return &m.Manual
 }
 
-// checkPairs checks protected peers against all others.
+// checkPairs checks each protected peer against all others.
 func checkPairs(peers []*stanza) {
 	seen := make(map[pair]*stanza)
 	ids := identities{ours: make(map[string]string), keyed: make(map[string]string), certified: make(map[string]*hop.Hop)}
@@ -71,7 +70,7 @@ func checkPairs(peers []*stanza) {
 	for _, s := range peers {
 		for i, h := range s.hops() {
 			if !h.Local.IsValid() || !h.Remote.IsValid() || h.Remote.IsMulticast() {
-				continue // reported
+				continue // this has been reported
 			}
 			at := s.place(i)
 			if other := clear[h.Remote.WithZone(h.Link)]; other != nil {
@@ -79,8 +78,8 @@ func checkPairs(peers []*stanza) {
 			}
 			key := pair{h.Local, h.Remote}
 			if other := seen[key]; other != nil {
-				// Peers with the same address and role are reported as such, and so
-				// are giaddrs that are there twice.
+				// For peers with the same address and role, and for a giaddr that is there twice,
+				// there is a report of its own.
 				alike := other.peer.Role == s.peer.Role && other.peer.Address == s.peer.Address
 				switch {
 				case other.peer.Zone != h.Link:
@@ -97,24 +96,24 @@ func checkPairs(peers []*stanza) {
 	}
 }
 
-// place is where the address of a peer's hop is.
+// place returns where the address of a peer's hop stands in the file.
 func (s *stanza) place(i int) Value {
 	if i > 0 {
 		return s.giaddrs[i-1].at
 	}
-	return s.at["address"] // a protected peer without one is reported, and has no pair
+	return s.at["address"] // a protected peer without an address has been reported, and has no pair
 }
 
-// identities are who is who in IKE, in lower case.
+// identities has who uses which identity in IKE. The keys are in lower case.
 type identities struct {
-	ours      map[string]string   // who we are, where keys are shared, to the name of a peer to whom
-	keyed     map[string]string   // peers with a pre-shared key, to their names
-	certified map[string]*hop.Hop // peers with a certificate
+	ours      map[string]string   // our identities towards peers with a pre-shared key: to the name of such a peer
+	keyed     map[string]string   // identities of peers with a pre-shared key: to the name of the peer
+	certified map[string]*hop.Hop // identities of peers with a certificate: to a hop of the peer
 }
 
-// checkIdentity: charon finds a pre-shared key by whose it is, the peer's or our
-// own, and asks of a certificate no more than the identity (RFC 8213 section 3,
-// "Authentication"). So no two peers may be one identity, nor a peer be we.
+// checkIdentity checks that no two peers have the same identity, and that no peer has ours.
+// charon finds a pre-shared key by the identity of either end, the peer's or ours. Of a
+// certificate it checks nothing more than the identity (RFC 8213 section 3, "Authentication").
 func (s *stanza) checkIdentity(h *hop.Hop, at Value, ids *identities) {
 	if h.IKE == nil {
 		return
@@ -128,7 +127,7 @@ func (s *stanza) checkIdentity(h *hop.Hop, at Value, ids *identities) {
 		return
 	}
 	if len(h.IKE.PSK) == 0 {
-		return // reported
+		return // this has been reported
 	}
 	if other, taken := ids.keyed[identity]; taken && other != s.peer.Name {
 		at.Problem("peer %q has the identity %s too, and pre-shared keys are found by it (ike.remote-id: another one)", other, identity)
@@ -140,13 +139,14 @@ func (s *stanza) checkIdentity(h *hop.Hop, at Value, ids *identities) {
 	}
 }
 
-// inbound names an SA where it comes in, whichever the link: RFC 4301 section 4.1.
+// inbound identifies an SA at the end where it comes in, on whichever link (RFC 4301 section
+// 4.1).
 type inbound struct {
 	dest netip.Addr
 	spi  uint32
 }
 
-// checkSPIs: the kernel finds an SA by the address that it ends at and its SPI.
+// checkSPIs checks SPIs, because the kernel finds an SA by its destination address and its SPI.
 func (s *stanza) checkSPIs(h *hop.Hop, i int, spis map[inbound]string) {
 	if h.Manual == nil {
 		return

@@ -25,7 +25,7 @@ func newDecoder(name string) *decoder {
 	return &decoder{file: name, files: onDisk, now: time.Now(), facing: make(map[Family]*matches)}
 }
 
-// failed is Problems, or nil if there is none.
+// failed returns Problems, or nil if there is none.
 func (d *decoder) failed() error {
 	if len(d.problems) == 0 {
 		return nil
@@ -47,7 +47,7 @@ func LoadGuard(path string) (*Config, error) {
 }
 
 func load(path string) ([]byte, error) {
-	// Opening a pipe would otherwise wait for somebody to write.
+	// Without O_NONBLOCK, opening a pipe would wait for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -70,12 +70,12 @@ func load(path string) ([]byte, error) {
 	return text, nil
 }
 
-// GuardReference is the commented reference file of "fairlead guard".
+// GuardReference returns the commented reference file of "fairlead guard".
 func GuardReference() string { return reference.Guard }
 
-// Server6Reference is the commented reference file of the DHCPv6 server's section. It is a
+// Server6Reference returns the commented reference file of the DHCPv6 server's section. It is a
 // valid configuration.
 func Server6Reference() string { return reference.Server6 }
 
-// Minimal is the smallest configuration that relays.
+// Minimal returns the smallest configuration that relays.
 func Minimal() string { return reference.Minimal }

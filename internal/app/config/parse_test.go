@@ -30,7 +30,7 @@ func templateOf(t *testing.T, text string) links.Template {
 	return got
 }
 
-// Every key reaches its field.
+// The value of every key reaches its field.
 func TestParseEverything(t *testing.T) {
 	addr, pfx, port := netip.MustParseAddr, netip.MustParsePrefix, netip.MustParseAddrPort
 	link := relay6.LinkRule{
@@ -147,8 +147,8 @@ func TestParseEverything(t *testing.T) {
 	}
 }
 
-// A link starts from the defaults, wherever these stand in the file, and what it
-// says holds: key by key inside mappings, whole for lists.
+// A link starts from the defaults, wherever these stand in the file. What the link says replaces
+// them: key by key inside mappings, and lists as a whole.
 func TestLinksStartFromDefaults(t *testing.T) {
 	c := parsed(t, whole(`relay6:
   links:
@@ -210,8 +210,8 @@ func TestLinksStartFromDefaults(t *testing.T) {
 	}
 }
 
-// The same text in three layouts is the same configuration: addresses keep their
-// colons inside braces too.
+// The same text in three layouts is the same configuration. Addresses keep their colons inside
+// braces too.
 func TestLayoutsAgree(t *testing.T) {
 	block := parsed(t, whole(`relay6:
   links:
@@ -236,7 +236,7 @@ func TestLayoutsAgree(t *testing.T) {
 	}
 }
 
-// A value's String is the word for it in the file.
+// A value's String returns the word for it in the file.
 func TestWords(t *testing.T) {
 	c := parsed(t, allSetText())
 	for _, v := range []struct {
@@ -267,7 +267,7 @@ func TestOneGlobIsAList(t *testing.T) {
 	}
 }
 
-// A relay below us is enough: no link of ours need face clients.
+// If there is a relay agent below us, no link with clients is needed.
 func TestRelayPeerWithoutLinks(t *testing.T) {
 	peers := goodPeers + "  - {name: below, address: 2001:db8::2, role: relay, interfaces: [eth1], protection: none}\n"
 	for _, text := range []string{peers, peers + "relay6: {}\n", "relay6: {forward: all}\n" + peers} {
@@ -331,8 +331,8 @@ func TestRFC8415_19_DefaultIsAllServers(t *testing.T) {
 	}
 }
 
-// Links that could have the same interface-id are warned of, where it is said;
-// the answers to them would be dropped.
+// Links that could have the same interface-id are warned of, at the interface-id: answers to
+// their clients would be dropped.
 func TestSameInterfaceID(t *testing.T) {
 	for text, want := range map[string]string{
 		`{match: "ppp*"}`:                                                      "",

@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// decodePeers reads the list of peers, among which there may have to be a server. It is sound
-// if nothing is wrong with any of them, and those are among them that the program needs.
+// decodePeers reads the list of peers. server says whether a server must be among them. sound is
+// true if no peer has a problem, and the peers that the program needs are there.
 func decodePeers(v Value, server bool) (peers []*stanza, sound bool) {
 	broken := false
 	v.list("peers", func(v Value) {
@@ -25,7 +25,7 @@ func decodePeers(v Value, server bool) (peers []*stanza, sound bool) {
 		peers = append(peers, s)
 	})
 	checkPairs(peers)
-	// A peer that is misspelt may be the one that is wanted.
+	// A peer with a problem may be the server that is needed.
 	switch {
 	case !v.isList() || broken:
 	case v.d.guard && !slices.ContainsFunc(peers, func(s *stanza) bool { return s.peer.Protection == trust.ProtectionIPsec }):
@@ -41,7 +41,7 @@ func decodePeers(v Value, server bool) (peers []*stanza, sound bool) {
 	return peers, sound
 }
 
-// trusted are the peers as the core knows them.
+// trusted returns the peers in the form of the core.
 func trusted(peers []*stanza) []trust.Peer {
 	var all []trust.Peer
 	for _, s := range peers {
@@ -63,14 +63,14 @@ func (s *stanza) compare(earlier *stanza) {
 	if !ok {
 		v = s.whole
 	}
-	// A guard may stand before a program that uses two addresses of its host.
+	// A guard may protect a program that uses two addresses of its host.
 	two := s.whole.d.guard && p.Protection == trust.ProtectionIPsec && p.Local != other.Local
 	if p.Role == other.Role && !two {
 		v.Problem("peer %q has the same address and role (each peer once)", other.Name)
 	}
 }
 
-// noteUplinks keeps in mind which interfaces lead to a server.
+// noteUplinks notes which interfaces lead to a server.
 func (s *stanza) noteUplinks() {
 	if s.peer.Role != trust.Server {
 		return
@@ -84,7 +84,7 @@ func (s *stanza) noteUplinks() {
 
 var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`)
 
-// peerName parses what logs, metrics and commands call a peer.
+// peerName parses the name of a peer in logs, metrics and commands.
 func peerName(text string) (string, error) {
 	if !nameForm.MatchString(text) {
 		return "", fmt.Errorf("%q is no name (up to 63 letters, digits, _, . and -, a letter or digit first)", text)
@@ -92,7 +92,7 @@ func peerName(text string) (string, error) {
 	return text, nil
 }
 
-// checkAddress checks who the peer is and where it is heard.
+// checkAddress checks the address of the peer, and the interfaces on which it is heard.
 func (s *stanza) checkAddress() {
 	p := &s.peer
 	if v, ok := s.at["interfaces"]; ok && v.isEmptyList() {
@@ -106,7 +106,7 @@ func (s *stanza) checkAddress() {
 		case p.Role == trust.Relay:
 			s.at["role"].Problem("a relay without an address (address: an IPv6 or IPv4 address)")
 		}
-		p.Address = dhcp6.AllServers // where a relay agent sends to that was not told better (RFC 8415 section 19)
+		p.Address = dhcp6.AllServers // the default of a relay agent to which nothing else is configured (RFC 8415 section 19)
 	}
 	if !p.Address.IsValid() {
 		return
@@ -139,7 +139,7 @@ func (s *stanza) checkAddress() {
 	}
 }
 
-// checkZone finds the link that an address of one link's scope is on.
+// checkZone finds the link of an address whose scope is one link.
 func (s *stanza) checkZone() {
 	p := &s.peer
 	if p.Address.Is4() || !p.Address.IsLinkLocalUnicast() && !p.Address.IsMulticast() {
@@ -149,7 +149,7 @@ func (s *stanza) checkZone() {
 	switch {
 	case !given && s.whole.d.guard:
 		s.missing("interfaces", "exactly one interface by its name, because "+p.Address.String()+" has a meaning on one link only")
-	case len(p.Interfaces) == 0: // missing, empty or misspelt, which is reported
+	case len(p.Interfaces) == 0: // missing, empty or misspelt, which has been reported
 	case len(p.Interfaces) > 1 || isGlob(p.Interfaces[0]):
 		v.Problem("%s (exactly one interface by its name, because %s has a meaning on one link only)",
 			strings.Join(p.Interfaces, ", "), p.Address)

@@ -1,28 +1,27 @@
 package config
 
-// Privacy says how much is written down of what identifies clients (DUIDs, addresses,
-// prefixes, link-layer addresses) and relays and lines (remote-id, subscriber-id,
-// interface-id, relay-id). It bounds what is written down, not
-// what operators are shown of the present. How long the history lasts is
-// History.Keep.
+// Privacy says how much is written down of what identifies clients (DUIDs, addresses, prefixes,
+// link-layer addresses) and relays and lines (remote-id, subscriber-id, interface-id, relay-id).
+// It does not bound what operators are shown of the present. History.Keep says how long the
+// history is kept.
 type Privacy struct {
-	Log     Identifiers // in the log, and so in the journal
+	Log     Identifiers // in the log, and therefore in the journal
 	History Identifiers // in records of delegations that have ended
-	Trace   Identifiers // in what "fairlead trace" and "fairlead watch" tell
+	Trace   Identifiers // in the output of "fairlead trace" and "fairlead watch"
 	Crash   Identifiers // in the report of a panic
-	// StoreMinimal: the store keeps nothing of a client that the relay can work
-	// without, and what has ended is deleted at once.
+	// StoreMinimal says that the store keeps nothing of a client that the relay can do without,
+	// and that the record of a delegation that has ended is deleted at once.
 	StoreMinimal bool
-	// SaltKept: the key of hashes lives in the state folder, so that a hash means
-	// the same client after a restart; otherwise each start makes a new one.
+	// SaltKept says that the key of hashes is kept in the state folder, so that a hash means the
+	// same client after a restart. Otherwise each start makes a new key.
 	SaltKept bool
 }
 
-// Identifiers is how much of an identifier is written.
+// Identifiers says how much of an identifier is written.
 type Identifiers uint8
 
-// IdentifiersShort keeps the ends, IdentifiersHashed tells one from another and
-// no more, IdentifiersNone does not even do that.
+// IdentifiersShort keeps both ends of an identifier; with IdentifiersHashed one can only tell one
+// identifier from another; with IdentifiersNone not even that.
 const (
 	IdentifiersFull Identifiers = iota
 	IdentifiersShort

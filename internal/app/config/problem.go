@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// maxProblems bounds what one file can make us say.
+// maxProblems bounds how many problems of one file are listed.
 const maxProblems = 200
 
 // Problem is one thing that is wrong with a configuration file.
 type Problem struct {
 	File   string
-	Line   int    // from 1; 0 where the file as a whole is meant
+	Line   int    // from 1; 0 if the problem is of the file as a whole
 	Column int    // in characters, from 1
-	Path   string // such as "relay6.links[2].match"; empty for the file's form
+	Path   string // such as "relay6.links[2].match"; empty if the problem is the form of the file
 	Text   string // what is wrong, and what is allowed
 }
 
@@ -34,11 +34,11 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems is everything that is wrong with a file, in the order of the file.
-// It is the error that Parse returns, for errors.As.
+// Problems has everything that is wrong with a file, in the order of the file. It is the error
+// that Parse returns, for errors.As.
 type Problems []Problem
 
-// Error is one line for each problem.
+// Error returns one line for each problem.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i := range p {
@@ -47,8 +47,7 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// warn notes what the operator should know of a value that is taken all the
-// same. An empty text is nothing.
+// warn notes what the operator should know of a value that is accepted. An empty text is ignored.
 func (v Value) warn(text string) {
 	if text == "" || len(v.d.warnings) == maxProblems {
 		return

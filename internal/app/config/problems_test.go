@@ -35,8 +35,8 @@ func whole(text string) string {
 	return text
 }
 
-// problems is what is said of a text, one line for each problem; key files are
-// those of the tests.
+// problems returns what is said of a text, one line for each problem. The key files are those of
+// the tests.
 func problems(t *testing.T, text string) string {
 	t.Helper()
 	d := withKeys(false)
@@ -44,7 +44,7 @@ func problems(t *testing.T, text string) string {
 	return said(t, d)
 }
 
-// serverProblems is the same for a file that may have a section server6.
+// serverProblems does the same for a file that may have a section server6.
 func serverProblems(t *testing.T, text string) string {
 	t.Helper()
 	d := withKeys(false)
@@ -52,7 +52,7 @@ func serverProblems(t *testing.T, text string) string {
 	return said(t, d)
 }
 
-// guardProblems is the same for a file of the guard.
+// guardProblems does the same for a file of the guard.
 func guardProblems(t *testing.T, text string) string {
 	t.Helper()
 	d := withKeys(true)
@@ -119,7 +119,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// What no text file can hold.
+// Some problems cannot be in the golden file, because no text file can have them.
 func TestProblemsOfEncoding(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"not UTF-8", "state: /a\nlog: \xff\n", "f.yaml:2:6: octet 0xff is not UTF-8 (write the file in UTF-8)\n"},
@@ -144,7 +144,7 @@ func TestProblemsOfEncoding(t *testing.T) {
 	}
 }
 
-// anchors are the problems of a line of anchors.
+// anchors returns the problems of a line of anchors.
 func anchors(n int) []string {
 	var lines []string
 	for i := range n {
@@ -153,14 +153,14 @@ func anchors(n int) []string {
 	return lines
 }
 
-// The largest file that is permitted is read, and CRLF ends a line.
+// The largest file that is permitted is read, and a line may end with CRLF.
 func TestLimitsOfTextHold(t *testing.T) {
 	text := whole("state: /a\r\n")
 	text += strings.Repeat("#", maxFile-len(text))
 	if got := problems(t, text); got != "" {
 		t.Errorf("1 MiB exactly: %s", got)
 	}
-	// A mapping starts anew after each dash.
+	// After each dash a new mapping begins.
 	var peers strings.Builder
 	peers.WriteString("peers:\n")
 	for i := range 300 {
@@ -171,7 +171,7 @@ func TestLimitsOfTextHold(t *testing.T) {
 	}
 }
 
-// One file cannot make us say more than maxProblems things, but all are counted.
+// For one file no more than maxProblems problems are listed, but all are counted.
 func TestProblemsAreBounded(t *testing.T) {
 	got := problems(t, whole("relay6:\n  links: [{match: ppp0}]\n  reserved-prefixes:\n"+strings.Repeat("  - bad\n", 1000)))
 	lines := strings.Split(strings.TrimSpace(got), "\n")
@@ -209,7 +209,7 @@ func TestLoad(t *testing.T) {
 		}
 	}
 
-	// So may key files, and others may not even read them.
+	// The same holds for key files, and for them it is even a problem if others may read them.
 	psk := filepath.Join(dir, "a.psk")
 	keyed := whole("peers:\n" + server("a", "2001:db8::a", ipsec+"ike: {psk-file: "+psk+"}"))
 	for _, c := range []struct {

@@ -6,34 +6,34 @@ import (
 	"fairlead/internal/core/admission"
 )
 
-// linkRate is how many messages a link and those on it may send, as the file
-// says it. What is left to auto is told once the whole rule is known.
+// linkRate says how many messages a link, and the hosts on it, may send, as the file says it.
+// What auto means is decided once the whole rule is known.
 type linkRate struct {
 	link, linkBurst     int
 	source, sourceBurst int
 	newcomers           int
 }
 
-// The words for numbers, and the defaults. They stand far above what clients
-// send of themselves (RFC 8415 section 14.1: 20 messages in 20 seconds), even all
-// at once after a power cut, and well below what keeps a relay busy.
+// Numbers that stand for words of the file, and the defaults. The defaults are far above what
+// clients send by themselves (RFC 8415 section 14.1: 20 messages in 20 seconds), even if all of
+// them start at once after a power cut, and well below what would keep a relay busy.
 const (
 	unlimited  = 0
 	autoBurst  = 0
 	autoRate   = -1
 	linkRates  = 10000
 	hostRates  = 50
-	hostBursts = 4 // seconds of a source's rate: its burst
+	hostBursts = 4 // the burst of a source, in seconds of its rate
 )
 
 func defaultRate() linkRate {
 	return linkRate{link: linkRates, linkBurst: autoBurst, source: autoRate, sourceBurst: autoBurst, newcomers: autoRate}
 }
 
-// mostRate is more than one machine can take in.
+// mostRate is more messages per second than one machine can take in.
 const mostRate = 10_000_000
 
-// decode reads the limits, and tells of those that contradict others beside them.
+// decode reads the limits, and reports limits that contradict each other.
 func (r *linkRate) decode(v Value) {
 	given := make(map[string]Value)
 	number := func(key string, to *int, words func(func(string) (int, error)) func(string) (int, error)) Field {
@@ -56,8 +56,8 @@ func (r *linkRate) decode(v Value) {
 	r.check(given)
 }
 
-// check reports limits that can have no effect beside the others of the mapping.
-// What the defaults bring along is not the writer's contradiction.
+// check reports limits that can have no effect beside the other limits of the mapping. Limits
+// that come from the defaults are not reported, as the writer of the mapping did not write them.
 func (r *linkRate) check(given map[string]Value) {
 	both := func(a, b string) (Value, bool) {
 		v, here := given[a]
@@ -80,8 +80,8 @@ func (r *linkRate) check(given map[string]Value) {
 	}
 }
 
-// limits are the rates with what auto means. A relay agent on a trusted link
-// speaks for many clients, so nothing bounds one source there.
+// limits returns the rates, with auto replaced. A relay agent on a trusted link sends for many
+// clients, so there one source has no limit.
 func (r linkRate) limits(trusted bool) admission.Limits {
 	source, newcomers := r.source, r.newcomers
 	if source == autoRate {
@@ -91,7 +91,7 @@ func (r linkRate) limits(trusted bool) admission.Limits {
 		}
 	}
 	if newcomers == autoRate {
-		newcomers = (r.link + 1) / 2 // of no limit: none
+		newcomers = (r.link + 1) / 2 // 0, which is no limit, stays 0
 	}
 	linkBurst := cmp.Or(r.linkBurst, r.link)
 	l := admission.Limits{
@@ -100,7 +100,7 @@ func (r linkRate) limits(trusted bool) admission.Limits {
 		Newcomers: rateOf(newcomers, newcomers),
 	}
 	if r.link != unlimited && newcomers != unlimited {
-		l.Newcomers.Burst = max(1, newcomers*linkBurst/r.link) // as many seconds as the link's
+		l.Newcomers.Burst = max(1, newcomers*linkBurst/r.link) // as many seconds of its rate as the link has
 	}
 	return l
 }

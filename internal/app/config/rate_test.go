@@ -9,7 +9,8 @@ import (
 	"fairlead/internal/core/admission"
 )
 
-// What auto means follows what else the rule says, be it here or in the defaults.
+// What auto means depends on the other limits of the rule, whether they stand in the rule or in
+// the defaults.
 func TestRates(t *testing.T) {
 	rate := func(perSecond, burst int) admission.Rate {
 		return admission.Rate{PerSecond: perSecond, Burst: burst}

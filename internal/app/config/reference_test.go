@@ -22,7 +22,7 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// asWritten compares values of other packages as a reader sees them.
+// asWritten compares values of other packages in the form in which a reader sees them.
 var asWritten = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmp.AllowUnexported(Process{}),
@@ -40,11 +40,11 @@ func parsed(t *testing.T, text string) *Config {
 	return c
 }
 
-// The reference file says what the defaults are.
+// The values in the reference file are the defaults.
 func TestReferenceHasTheDefaults(t *testing.T) {
 	got := parsed(t, Reference())
 	want := relays.Default()
-	// These have no default; the file has examples.
+	// These have no default; the file has examples of them.
 	want.Peers, relay6Of(want).Links, relay4Of(want).Links = got.Peers, relay6Of(got).Links, relay4Of(got).Links
 	if diff := cmp.Diff(want, got, asWritten); diff != "" {
 		t.Errorf("defaults of the program and of the file (-program +file)\n%s", diff)
@@ -105,24 +105,24 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// example is a key that the reference file shows without setting it: # and no
-// space.
+// example matches a key that the reference file shows without setting it: a # with no space after
+// it.
 var example = regexp.MustCompile(`(?m)^( *)#(\S)`)
 
-// every is the reference file with its examples in force.
+// every returns the reference file with its examples set.
 func every(t *testing.T) string {
 	text := example.ReplaceAllString(Reference(), "$1$2")
-	return replaced(t, replaced(t, text, "\n  source: duid\n", "\n  source: config\n"), onFile, "\n") // a value is of use with config
+	return replaced(t, replaced(t, text, "\n  source: duid\n", "\n  source: config\n"), onFile, "\n") // a value is allowed with config only
 }
 
 const onFile = "\n  file: /media/token/relay-id\n"
 
-// everyOnFile is every, but with the relay-id in a file.
+// everyOnFile returns the same with the relay-id in a file.
 func everyOnFile(t *testing.T) string {
 	return replaced(t, replaced(t, every(t), "\n  source: config\n", "\n  source: file"+onFile), "\n  value: 7d444840-9dc0-11d1-b245-5ffdce74fad2\n", "\n")
 }
 
-// replaced is a text with one place in it changed.
+// replaced returns a text with one place in it changed.
 func replaced(t *testing.T, text, from, to string) string {
 	t.Helper()
 	if strings.Count(text, from) != 1 {
@@ -133,8 +133,7 @@ func replaced(t *testing.T, text, from, to string) string {
 
 var index = regexp.MustCompile(`\[[0-9]+\]`)
 
-// visited are the mappings of a text: the keys that they may have, and those that
-// they have.
+// visited returns the mappings of a text: the keys that each may have, and the keys that it has.
 func visited(t *testing.T, d *decoder, decode func()) (allowed map[string][]string, present map[string]map[string]bool) {
 	t.Helper()
 	allowed = make(map[string][]string)
@@ -171,14 +170,14 @@ func complete(t *testing.T, file string, allowed map[string][]string, present ma
 			}
 		}
 	}
-	// What is visited is what is compared.
+	// The mappings that are visited are those that are compared.
 	if got := slices.Sorted(maps.Keys(allowed)); !slices.Equal(got, want) {
 		t.Errorf("mappings in the reference file (-want +got)\n%s", cmp.Diff(want, got))
 	}
 }
 
-// Every key that the decoder knows is in the reference file, and the decoder
-// knows every key there: strictness makes the second half.
+// Every key that the decoder knows is in the reference file. The decoder knows every key there,
+// because it refuses unknown keys.
 func TestReferenceIsComplete(t *testing.T) {
 	d := withKeys(false)
 	allowed, present := visited(t, d, func() {
@@ -188,7 +187,7 @@ func TestReferenceIsComplete(t *testing.T) {
 		other.config([]byte(everyOnFile(t)), relays)
 	})
 
-	// A link may have every key of the defaults, which are where they are shown.
+	// A link may have every key of the defaults. The reference file shows the keys there.
 	for _, section := range []string{"relay6", "relay4"} {
 		wantLink := append([]string{"match"}, allowed[section+".defaults"]...)
 		if got := allowed[section+".links[]"]; !slices.Equal(got, wantLink) {
@@ -206,8 +205,8 @@ func TestReferenceIsComplete(t *testing.T) {
 	})
 }
 
-// Above every key of the reference file there is a comment, or a key of the same
-// block that has one: no key is left to be guessed.
+// Above every key of the reference file there is a comment, or a key of the same block that has a
+// comment: nobody has to guess what a key means.
 func TestReferenceExplains(t *testing.T) {
 	key := regexp.MustCompile(`^ *(?:- )?#?(?:- )?([a-z0-9-]+):`)
 	lines := strings.Split(Reference()+Server6Reference()+GuardReference(), "\n")
@@ -226,7 +225,7 @@ func TestReferenceExplains(t *testing.T) {
 	}
 }
 
-// allSet differs from the defaults in everything.
+// allSet is a file in which every value differs from the default.
 const allSet = `
 state: /srv/fairlead
 control:
@@ -319,24 +318,24 @@ func TestEveryFieldHasAKey(t *testing.T) {
 	unset(t, "Config.Relay4", reflect.ValueOf(*four), reflect.ValueOf(*defaultRelay4()))
 }
 
-// unset reports the fields that are as in the default.
+// unset reports the fields that are the same as in the default.
 func unset(t *testing.T, path string, got, def reflect.Value) {
-	// Fields that another value of their neighbour rules out.
+	// The value of another field does not allow these to be set.
 	switch path {
 	case "Config.RelayID.File", "Config.RelayID.Token": // the source is another one
 		return
-	case "Config.Warnings", "Config.hops", "Config.mentions", "Config.sourcePorts", "Config.Sections": // what follows from the rest
+	case "Config.Warnings", "Config.hops", "Config.mentions", "Config.sourcePorts", "Config.Sections": // they follow from other values
 		return
 	case "Config.Relay6.Defaults.Borrow", "Config.Relay6.Links[].Borrow", "Config.Relay6.Defaults.Match",
 		"Config.Relay4.Defaults.Borrow", "Config.Relay4.Links[].Borrow", "Config.Relay4.Defaults.Match":
 		return
-	case "Config.Relay6.Defaults.Host.Holders", "Config.Relay6.Links[].Host.Holders": // follows from the link and its key move
+	case "Config.Relay6.Defaults.Host.Holders", "Config.Relay6.Links[].Host.Holders": // it follows from the link and its key lease-move
 		return
-	case "Config.Relay6.Defaults.Host.NoRoutes", "Config.Relay6.Links[].Host.NoRoutes": // of IPv4 alone
+	case "Config.Relay6.Defaults.Host.NoRoutes", "Config.Relay6.Links[].Host.NoRoutes": // only for IPv4
 		return
 	}
 	if strings.HasPrefix(path, "Config.Relay4.") && slices.Contains([]string{"Routed", "Loop", "LoopExempt", "Shared", "Holders", "NoRoutes"}, path[strings.LastIndex(path, ".")+1:]) {
-		return // of IPv6 alone, or follows from HostRoutes
+		return // only for IPv6, or it follows from HostRoutes
 	}
 	_, isText := got.Interface().(interface{ String() string })
 	switch {
@@ -368,7 +367,7 @@ func unset(t *testing.T, path string, got, def reflect.Value) {
 			name := first.Type().Field(i).Name
 			if path == "Config.Control.Operators" || path == "Config.Control.Readers" ||
 				path == "Config.Host.Aggregates" && (name == "Link" || name == "Gateway") ||
-				path == "Config.Peers" && name == "Assignments" { // beside protection: none it cannot be
+				path == "Config.Peers" && name == "Assignments" { // it is not allowed with protection: none
 				continue
 			}
 			unset(t, path+"[]."+name, first.Field(i), none.Field(i))

@@ -9,17 +9,17 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// relay is how the section of a relay is read, which is much the same for both.
+// relay reads the section of a relay, which is nearly the same for both families.
 type relay struct {
 	family     Family
 	forward    *peers.Policy
 	sourcePort *uint16
-	own        []Field // keys that the other relay has not
+	own        []Field // keys that the other relay does not have
 	defaults   func(Value)
-	link       func(v Value, seen *matches) // one rule for client-facing links, over the defaults
+	link       func(v Value, seen *matches) // reads one rule for client-facing links, on top of the defaults
 }
 
-// wantRelay is what is wanted of a relay's section.
+// wantRelay is the text that says what a relay's section must be.
 const wantRelay = "a mapping with links, unless a peer has role: relay"
 
 func (r relay) decode(v Value, c *Process) {
@@ -47,13 +47,13 @@ func (r relay) decode(v Value, c *Process) {
 	}
 }
 
-// anyRelay reports whether a role hears a relay below us: then no link of ours need face its
-// clients.
+// anyRelay reports whether a role hears a relay agent that is a peer. Then we need no links with
+// clients of our own.
 func anyRelay(peers []trust.Peer, f Family, role string) bool {
 	return slices.ContainsFunc(peersOf(peers, f, role), func(p trust.Peer) bool { return p.Role == trust.Relay })
 }
 
-// inClear are the names of a family's servers without protection.
+// inClear returns the names of a family's servers without protection.
 func inClear(peers []trust.Peer, f Family) (names []string) {
 	for i := range peers {
 		if p := &peers[i]; p.Role == trust.Server && p.Protection == trust.ProtectionNone && familyOf(p.Address) == f {
@@ -63,7 +63,7 @@ func inClear(peers []trust.Peer, f Family) (names []string) {
 	return names
 }
 
-// sourcePort makes a parser of the port that a relay sends to servers from (RFC 8357).
+// sourcePort returns a parser of the port from which a relay sends to servers (RFC 8357).
 func sourcePort(f Family) func(string) (uint16, error) {
 	return func(text string) (uint16, error) {
 		port, err := integer[uint16](1, 65535)(text)
@@ -74,7 +74,7 @@ func sourcePort(f Family) func(string) (uint16, error) {
 	}
 }
 
-// setting is a key of a section, and whether its value changes.
+// setting is a key of a section, and whether its value has changed.
 type setting struct {
 	key     string
 	changed bool
@@ -89,11 +89,11 @@ func changed(all ...setting) (keys []string) {
 	return keys
 }
 
-// matches are the globs of the rules so far.
+// matches has the globs of the rules that were read so far.
 type matches struct {
 	family Family
 	globs  []string
-	of     map[string]string // path of each glob
+	of     map[string]string // by glob, the path where it stands
 }
 
 // decode reads the globs of one rule.
@@ -127,7 +127,7 @@ func (m *matches) check(v Value, glob string) {
 		}
 		held := earlier == glob
 		if !held && !isGlob(glob) {
-			held, _ = path.Match(earlier, glob) // parsed before: no error
+			held, _ = path.Match(earlier, glob) // the glob was parsed before: no error
 		}
 		if held {
 			v.Problem("%q is matched by %q of %s already (the first match wins: put the narrower one first)", glob, earlier, m.of[earlier])

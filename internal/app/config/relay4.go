@@ -17,24 +17,24 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// Relay4 is the DHCPv4 relay.
+// Relay4 is the section of the DHCPv4 relay.
 type Relay4 struct {
 	Forward    peers.Policy
-	SourcePort uint16            // 67 unless configured
-	Defaults   relay4.LinkRule   // what Links start from; without Match
-	Links      []relay4.LinkRule // in the order of the file; the first that matches holds
+	SourcePort uint16            // 67 if not configured
+	Defaults   relay4.LinkRule   // with which each of Links starts; without Match
+	Links      []relay4.LinkRule // in the order of the file; the first that matches is used
 }
 
-// Core is the configuration of the relay's core, which has the peers that it hears. The
-// relay-id is what sub-option 12 holds; hostname fills templates in.
+// Core returns the configuration of the relay's core, with the peers that it hears. relayID is
+// what sub-option 12 carries. hostname is filled into templates.
 func (r *Relay4) Core(peers []trust.Peer, relayID []byte, hostname string) relay4.Config {
 	return relay4.Config{
 		Peers: peersOf(peers, DHCPv4, "relay4"), Links: r.Links, Forward: r.Forward, RelayID: relayID, SourcePort: r.SourcePort, Hostname: hostname,
 	}
 }
 
-// Relay4Kind is the section of the DHCPv4 relay. Below relay agents that are peers it is
-// played without one.
+// Relay4Kind is the section of the DHCPv4 relay. If there are relay agents among the peers, the
+// role is played without a section as well.
 func Relay4Kind() Kind {
 	return Kind{
 		Name: "relay4", Family: DHCPv4, Want: wantRelay,
@@ -51,7 +51,7 @@ func Relay4Kind() Kind {
 func defaultRelay4() *Relay4 {
 	circuitID, err := links.ParseTemplate(defaultInterfaceID)
 	if err != nil {
-		panic("config: " + err.Error()) // a constant of ours
+		panic("config: " + err.Error()) // the text is a constant of ours
 	}
 	return &Relay4{
 		SourcePort: dhcp4.ServerPort,
@@ -68,7 +68,7 @@ func (r *Relay4) Serves(f Family, link string) bool {
 	return f == DHCPv4 && slices.ContainsFunc(r.Links, func(rule relay4.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
 }
 
-// Changed are the keys, beside rules for links, whose values differ in next.
+// Changed returns the keys, without the rules for links, whose values differ in next.
 func (r *Relay4) Changed(next Section) []string {
 	n := next.(*Relay4)
 	return changed(setting{"forward", r.Forward != n.Forward}, setting{"source-port", r.SourcePort != n.SourcePort})
@@ -97,16 +97,16 @@ func (r *Relay4) decode(v Value, c *Process) {
 	r.Defaults = defaults.finish()
 }
 
-// link4 is a rule for links of the DHCPv4 relay in the making. A copy of the defaults is
-// where each rule starts, so nothing in it may be written through a pointer.
+// link4 is a rule for links of the DHCPv4 relay while it is being read. Each rule starts as a
+// copy of the defaults, so nothing in it may be written through a pointer.
 type link4 struct {
 	shared
 	rule      relay4.LinkRule
 	informing []Value // where the entry says what belongs into option 82
-	portsAt   Value   // where the entry says its ports itself
+	portsAt   Value   // where the entry itself says its ports
 }
 
-// decode reads one entry of links, or the defaults where seen is nil.
+// decode reads one entry of links, or the defaults if seen is nil.
 func (l *link4) decode(v Value, seen *matches) {
 	r := &l.rule
 	at := linkPlace{seen: seen, match: &r.Match, key: "giaddr", address: &r.GIAddr, parse: giaddrAddress, borrow: &r.Borrow}
@@ -148,7 +148,7 @@ func (l *link4) decode(v Value, seen *matches) {
 	}
 }
 
-// finish is the rule that was read.
+// finish returns the rule that was read.
 func (l *link4) finish() relay4.LinkRule {
 	r := l.rule
 	r.Rate = l.rate.limits(r.Trusted)
@@ -170,7 +170,7 @@ func (l *link4) subscriber() bool {
 	return false
 }
 
-// ports reads what the file says of links by their names.
+// ports reads what the file says of single links, by their names.
 func (l *link4) ports(v Value) {
 	l.portsAt = v
 	ports := make(map[string]relay4.Port)
@@ -195,9 +195,8 @@ func (l *link4) ports(v Value) {
 	l.rule.Ports = ports
 }
 
-// checkGIAddr reports that answers of a server which has to be protected would come to an
-// address that no hop of its is for: servers answer to giaddr (RFC 2131 section 4.1), and a
-// hop is between two addresses (RFC 8213 section 3).
+// checkGIAddr reports a giaddr that no hop of a protected server is for: the server answers to
+// giaddr (RFC 2131 section 4.1), and a hop is between two addresses (RFC 8213 section 3).
 func (l *link4) checkGIAddr(v Value, peers []trust.Peer) {
 	for i := range peers {
 		p := &peers[i]
@@ -207,7 +206,7 @@ func (l *link4) checkGIAddr(v Value, peers []trust.Peer) {
 	}
 }
 
-// checkRenewals reports an entry that has the kernel know of leases although the relay would not
+// checkRenewals reports an entry by which the kernel follows leases although the relay would not
 // hear of renewals: a client renews by unicast with the server that it knows (RFC 2131 section
 // 4.4.5).
 func (l *link4) checkRenewals(v Value) {
@@ -238,7 +237,7 @@ func (l *link4) checkPorts() {
 func vss(text string) (*dhcp4.VSS, error) {
 	switch {
 	case text == "none":
-		return nil, nil //nolint:nilnil // nothing is told then, and nothing is wrong
+		return nil, nil //nolint:nilnil // no VPN is sent then, and nothing is wrong
 	case text == "global":
 		return &dhcp4.VSS{Type: dhcp4.VSSGlobal}, nil
 	}
@@ -254,8 +253,8 @@ func vss(text string) (*dhcp4.VSS, error) {
 	return &dhcp4.VSS{Type: dhcp4.VSSVPNID, Information: id}, nil
 }
 
-// maxSubOption is the longest text of a sub-option: the option that it is in has at most
-// 255 octets (RFC 3046 section 2.0).
+// maxSubOption is the length of the longest text of a sub-option: the option around it has at
+// most 255 octets (RFC 3046 section 2.0).
 const maxSubOption = 253
 
 func subOptionText(text string) (string, error) {

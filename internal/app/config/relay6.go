@@ -12,18 +12,18 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Relay6 is the DHCPv6 relay.
+// Relay6 is the section of the DHCPv6 relay.
 type Relay6 struct {
 	Forward        peers.Policy
-	SourcePort     uint16 // 547 unless configured
+	SourcePort     uint16 // 547 if not configured
 	Assignment     dhcp6.OptionCode
 	Infrastructure []netip.Prefix
-	Defaults       relay6.LinkRule   // what Links start from; without Match
-	Links          []relay6.LinkRule // in the order of the file; the first that matches holds
+	Defaults       relay6.LinkRule   // with which each of Links starts; without Match
+	Links          []relay6.LinkRule // in the order of the file; the first that matches is used
 }
 
-// Core is the configuration of the relay's core, which has the peers that it hears. The
-// relay-id is the one in use, hostname fills templates in.
+// Core returns the configuration of the relay's core, with the peers that it hears. relayID is
+// the identifier in use. hostname is filled into templates.
 func (r *Relay6) Core(peers []trust.Peer, relayID dhcp6.DUID, hostname string) relay6.Config {
 	return relay6.Config{
 		Peers:      peersOf(peers, DHCPv6, "relay6"),
@@ -38,17 +38,18 @@ func (r *Relay6) Core(peers []trust.Peer, relayID dhcp6.DUID, hostname string) r
 	}
 }
 
-// defaultAssignment is the code of the Relay Agent Assignment Notification option where the file
-// names none. The registry has none; options beyond those that it has are of no other meaning.
+// defaultAssignment is the code of the Relay Agent Assignment Notification option if the file
+// names none. The registry has not assigned a code to this option. Codes that the registry does
+// not list have no other meaning.
 const defaultAssignment dhcp6.OptionCode = 65280
 
-// assignmentOption reads a code that the registry has given to no option.
+// assignmentOption parses a code that the registry has assigned to no option.
 func assignmentOption(text string) (dhcp6.OptionCode, error) {
 	return integer[dhcp6.OptionCode](1024, 65535)(text)
 }
 
-// Relay6Kind is the section of the DHCPv6 relay. Below relay agents that are peers it is
-// played without one.
+// Relay6Kind is the section of the DHCPv6 relay. If there are relay agents among the peers, the
+// role is played without a section as well.
 func Relay6Kind() Kind {
 	return Kind{
 		Name: "relay6", Family: DHCPv6, Want: wantRelay,
@@ -65,7 +66,7 @@ func Relay6Kind() Kind {
 func defaultRelay6() *Relay6 {
 	interfaceID, err := links.ParseTemplate(defaultInterfaceID)
 	if err != nil {
-		panic("config: " + err.Error()) // a constant of ours
+		panic("config: " + err.Error()) // the text is a constant of ours
 	}
 	return &Relay6{
 		SourcePort: dhcp6.ServerPort,
@@ -93,7 +94,7 @@ func (r *Relay6) Serves(f Family, link string) bool {
 	return f == DHCPv6 && slices.ContainsFunc(r.Links, func(rule relay6.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
 }
 
-// Changed are the keys, beside rules for links, whose values differ in next.
+// Changed returns the keys, without the rules for links, whose values differ in next.
 func (r *Relay6) Changed(next Section) []string {
 	n := next.(*Relay6)
 	return changed(

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// RFC 7839 section 6: the technology goes with the network's name and with the access
-// point's name and BSSID, in both families. A file without it is refused; the operator's
-// names need none.
+// RFC 7839 section 6: the technology is required beside the network's name, and beside the access
+// point's name and BSSID, in both families. A file without it is refused. The names of the
+// operator do not need it.
 func TestRFC7839_6b_TechnologyGoesWithNames(t *testing.T) {
 	const names = `network-name: Net,access-point-name: ap,access-point-bssid: "02:00:5e:10:00:01"`
 	for _, section := range []string{"relay4: {links: [{match: eth1, agent-information: add, access-network: {", "relay6: {links: [{match: eth1, access-network: {"} {

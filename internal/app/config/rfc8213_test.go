@@ -11,14 +11,14 @@ import (
 	"fairlead/internal/core/hop"
 )
 
-// server is a peer in a file of the relay, with what is said of its protection.
+// server returns a peer for a file of the relay. more has its protection.
 func server(name, address, more string) string {
 	return "  - {name: " + name + ", address: " + address + ", role: server, interfaces: [eth0]" + more + "}\n"
 }
 
 const ipsec = ", local: 2001:db8::1, protection: ipsec, "
 
-// refusedWith reports peers that are not refused with this problem alone, at the
+// refusedWith fails the test unless these peers are refused with exactly this problem, at the
 // last place where the word is.
 func refusedWith(t *testing.T, name, peers, word, want string) {
 	t.Helper()
@@ -29,14 +29,14 @@ func refusedWith(t *testing.T, name, peers, word, want string) {
 	}
 }
 
-// place is the line and the column of the last place where a word is.
+// place returns the line and the column of the last place where a word is.
 func place(text, word string) string {
 	before := text[:strings.LastIndex(text, word)]
 	return fmt.Sprintf("%d:%d", strings.Count(before, "\n")+1, len(before)-strings.LastIndex(before, "\n"))
 }
 
-// TestRFC8213_3c_ProtectionHasNoDefault: who runs a relay says for each peer
-// whether messages travel in clear.
+// TestRFC8213_3c_ProtectionHasNoDefault shows that the operator of a relay has to say for each
+// peer whether messages travel in clear.
 func TestRFC8213_3c_ProtectionHasNoDefault(t *testing.T) {
 	refusedWith(t, "nothing said", server("a", "2001:db8::a", ""), "{name:",
 		"peers[0].protection: missing (there is no default; none: messages in clear; ipsec: in ESP or not at all)")
@@ -45,7 +45,7 @@ func TestRFC8213_3c_ProtectionHasNoDefault(t *testing.T) {
 	}
 }
 
-// TestRFC8213_3e_TrustIsPairwise: a key is of one peer, whatever its files are
+// TestRFC8213_3e_TrustIsPairwise shows that a key belongs to one peer, whatever its files are
 // called and however it is written.
 func TestRFC8213_3e_TrustIsPairwise(t *testing.T) {
 	a := server("a", "2001:db8::a", ipsec+"ike: {psk-file: /x.psk}")
@@ -65,8 +65,8 @@ func TestRFC8213_3e_TrustIsPairwise(t *testing.T) {
 		"peers[1].manual.out.key-file: the same key as peers[0].manual.out.key-file (each peer, direction and SPI has its own)")
 }
 
-// TestRFC8213_3j_AlgorithmsAreChecked: lists that RFC 8221 and RFC 8247 warn of
-// are refused where they stand, and so is what does not encrypt.
+// TestRFC8213_3j_AlgorithmsAreChecked shows that algorithms of which RFC 8221 and RFC 8247 warn
+// are refused at their place, and that algorithms that do not encrypt are refused as well.
 //
 // RFC 8213 3j and 3k.
 func TestRFC8213_3j_AlgorithmsAreChecked(t *testing.T) {
@@ -87,16 +87,16 @@ func TestRFC8213_3j_AlgorithmsAreChecked(t *testing.T) {
 	}
 }
 
-// TestRFC8213_3r_UnicastAlone: IPsec with a multicast address is refused, named or
-// meant.
+// TestRFC8213_3r_UnicastAlone shows that IPsec with a multicast address is refused, whether the
+// address is written or is the default.
 func TestRFC8213_3r_UnicastAlone(t *testing.T) {
 	const text = "ipsec towards ff05::1:3, which is multicast (address: the peer's own, because ipsec is between two hosts)"
 	refusedWith(t, "named", server("a", "ff05::1:3", ipsec+"ike: {psk-file: /a.psk}"), "ipsec", "peers[0].protection: "+text)
 	refusedWith(t, "meant", "  - {name: a, role: server, interfaces: [eth0]"+ipsec+"ike: {psk-file: /a.psk}}\n", "ipsec", "peers[0].protection: "+text)
 }
 
-// TestRFC8221_3a_ManualKeysAreWarnedOf: they are taken, and the operator is told
-// what they lack.
+// TestRFC8221_3a_ManualKeysAreWarnedOf shows that manual keys are accepted, and that the operator
+// is told what they lack.
 //
 // RFC 8213 4b and 4c.
 func TestRFC8221_3a_ManualKeysAreWarnedOf(t *testing.T) {
@@ -108,7 +108,7 @@ func TestRFC8221_3a_ManualKeysAreWarnedOf(t *testing.T) {
 	}
 }
 
-// TestRFC8221_3b_NoCounterModeByHand: with manual keys there is CBC alone.
+// TestRFC8221_3b_NoCounterModeByHand shows that with manual keys only CBC is allowed.
 func TestRFC8221_3b_NoCounterModeByHand(t *testing.T) {
 	for _, word := range []string{"aes256gcm16", "chacha20poly1305", "aes128ctr-sha256", "aes128ccm16"} {
 		refusedWith(t, word, server("a", "2001:db8::a", ipsec+"manual: {algorithm: "+word+", out: {spi: 257, key-file: /o.keys}, in: {spi: 257, key-file: /i.keys}}"), word,

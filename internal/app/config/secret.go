@@ -7,17 +7,16 @@ import (
 	"syscall"
 )
 
-// A key may stand in the file by mistake: where the path of its file belongs,
-// under a key of the mapping that does not exist, or after a colon without a
-// space. What is said of the file goes to terminals, logs and tickets, so nothing
-// that may be a key is ever repeated.
+// A key may stand in the file by mistake: in the place of the path of its file, below an unknown
+// key of the mapping, or after a colon without a space. Messages about the file go to terminals,
+// logs and tickets, so they never repeat anything that may be a key.
 const (
 	unrepeated = "not repeated here, because it may be a secret"
 	ownFile    = "a key is in a file that its owner alone may read; the path of that file belongs here"
 )
 
-// keyForm finds what a key looks like wherever it stands: the spellings of key
-// files, PEM, and the keys of mappings whose values are paths of key files.
+// keyForm matches what looks like a key, wherever it stands: the spellings of key files, PEM, and
+// the keys of mappings whose values are paths of key files.
 var keyForm = regexp.MustCompile(`0[sS][A-Za-z0-9+/_-]{12,}|0[xX][0-9a-fA-F]{12,}|-----BEGIN|` +
 	`(psk|psk-file|key|key-file|certificate|ca|client-ca|password|secret)\s*:|(encryption|integrity)\s`)
 
@@ -30,8 +29,9 @@ func (f Field) hidden() Field {
 	return f
 }
 
-// unopened reports a file that could not be read. Its path is repeated only where
-// a file was found, and never here: "/" begins one in 64 keys in Base64.
+// unopened reports a file that could not be read. Here its path is not repeated, because it may
+// be a key: one key of 64 in Base64 begins with "/". A path is only repeated if a file was found
+// there.
 func (v Value) unopened(err error) {
 	var errno syscall.Errno
 	if errors.As(err, &errno) || errors.Is(err, fs.ErrNotExist) {
@@ -43,5 +43,5 @@ func (v Value) unopened(err error) {
 
 var quotation = regexp.MustCompile(`:? "(\\.|[^"\\])*"`)
 
-// unquoted is a parser's message without what it quotes of the text.
+// unquoted returns a message of the parser without its quotations of the text.
 func unquoted(message string) string { return quotation.ReplaceAllString(message, "") }

@@ -10,8 +10,8 @@ import (
 	"fairlead/internal/app/keyfile"
 )
 
-// writtenKeys are keys as somebody may write them where a path belongs. The last
-// ones are read by YAML as something else than a text.
+// writtenKeys are keys as somebody may write them in the place of a path. YAML reads the last
+// ones as something else than a text.
 var writtenKeys = map[string]string{
 	"Base64":                "0sU3VwZXJTZWNyZXRLZXlPZlRoZVBlZXI=",
 	"Base64 with a slash":   "/U3VwZXJTZWNyZXRLZXlPZlRoZVBlZXI=",
@@ -44,7 +44,7 @@ var writtenKeys = map[string]string{
 	"both keys":             "|\n            encryption 5375706572536563726574\n            integrity 737566666963696e67",
 }
 
-// keyPlaces are where a key may stand by mistake; %s is the key.
+// keyPlaces are places where a key may stand by mistake; %s is the key.
 var keyPlaces = map[string]string{
 	"psk-file": `peers:
   - {name: a, role: server}
@@ -78,8 +78,8 @@ var keyPlaces = map[string]string{
 	"twice":                      "peers:\n  - ike:\n        psk-file: /b.psk\n        psk-file: %s\n",
 }
 
-// leak is the longest part of a key that a text repeats, if it is long enough to
-// tell something.
+// leak returns the longest part of a key that a text repeats, if it is long enough to reveal
+// something.
 func leak(text, key string) string {
 	const tells = 6
 	for _, word := range strings.FieldsFunc(key, func(r rune) bool { return strings.ContainsRune(" \n\t:{}[]\"|,", r) }) {
@@ -95,9 +95,8 @@ func leak(text, key string) string {
 	return ""
 }
 
-// What a key file holds is never printed, also where it stands in the
-// configuration by mistake: not in the text of a problem, nor in its path, nor in
-// a warning.
+// The content of a key file is never printed, even if it stands in the configuration by mistake:
+// neither in the text of a problem, nor in its path, nor in a warning.
 func TestNoKeyIsRepeated(t *testing.T) {
 	reported := 0
 	for place, form := range keyPlaces {
@@ -131,7 +130,7 @@ func TestNoKeyIsRepeated(t *testing.T) {
 // nowhere is a disk without files.
 func nowhere(string) (keyfile.File, error) { return keyfile.File{}, fs.ErrNotExist }
 
-// The operator still reads where the mistake is, and what belongs there.
+// The operator is still told where the mistake is, and what belongs there.
 func TestKeyInPlaceOfItsFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"ike: {psk-file: 0sU3VwZXJTZWNyZXRLZXk=}": "f.yaml:2:130: peers[0].ike.psk-file: wrong, and " + unrepeated + " (" + ownFile + ")",

@@ -11,33 +11,33 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// Section is what a file says of one role.
+// Section is what a file says for one role.
 type Section interface {
-	// Changed are the keys, without the section's own, whose values differ in next.
+	// Changed returns the keys, each without the name of the section, whose values differ in
+	// next.
 	Changed(next Section) []string
 	// Serves reports whether the role has its clients of a family on the link of that name.
 	Serves(f Family, link string) bool
 }
 
-// Kind is the section of one role, before anything was read.
+// Kind describes the section of one role, before anything is read.
 type Kind struct {
 	Name    string         // its key in the file, which is also the role's name
-	Want    string         // what is wanted, where no role has a section
+	Want    string         // what a section must be, for the message that no role has one
 	Family  Family         // of its messages, and of the servers that it needs among the peers
-	Server  bool           // the role is a server itself, and needs none among the peers
-	Default func() Section // without what every file must name
-	// Decode reads the section over its defaults, after the peers. What is wrong is
-	// reported to v.
+	Server  bool           // the role is a server itself, and needs no server among the peers
+	Default func() Section // without the keys that every file must have
+	// Decode reads the section on top of its defaults, after the peers. It reports problems to v.
 	Decode func(v Value, c *Process) Section
-	// Implied reports whether the role is played where no role of its family has a
-	// section; nil: it is not.
+	// Implied reports whether the role is played if no role of its family has a section; nil: it
+	// is not.
 	Implied func(c *Process) bool
 }
 
-// Kinds are those of all roles that one process can play.
+// Kinds are the kinds of all roles that one process can play.
 type Kinds []Kind
 
-// Default is a configuration of defaults alone, with the sections of all roles. It has
+// Default returns a configuration of defaults alone, with the sections of all roles. It has
 // neither peers nor links, which every file must name.
 func (k Kinds) Default() *Config {
 	c := Default()
@@ -47,8 +47,8 @@ func (k Kinds) Default() *Config {
 	return c
 }
 
-// Parse reads a configuration from text, and the key files that it names; name
-// stands for it in problems. The error is Problems, sorted by position.
+// Parse reads a configuration from text, and the key files that it names. name is the file's name
+// in problems. The error is Problems, sorted by position.
 func (k Kinds) Parse(name string, text []byte) (*Config, error) {
 	d := newDecoder(name)
 	c := d.config(text, k)
@@ -58,9 +58,8 @@ func (k Kinds) Parse(name string, text []byte) (*Config, error) {
 	return c, nil
 }
 
-// Load reads a configuration file, and the key files that it names. It refuses a
-// file that others than its owner may write. The error is Problems if the file
-// could be read.
+// Load reads a configuration file, and the key files that it names. It refuses a file that others
+// than its owner may write. If the file could be read, the error is Problems.
 func (k Kinds) Load(path string) (*Config, error) {
 	text, err := load(path)
 	if err != nil {
@@ -69,12 +68,12 @@ func (k Kinds) Load(path string) (*Config, error) {
 	return k.Parse(path, text)
 }
 
-// Reference is the commented reference file: every key with its default and its
-// meaning. It is a valid configuration.
+// Reference returns the commented reference file: every key with its default and its meaning. It
+// is a valid configuration.
 func Reference() string { return reference.Fairlead }
 
-// sections are the fields of a file for the roles that have one there. What no role
-// has is asked of the first one.
+// sections returns the fields of a file for the sections of the roles. If no role has a section,
+// the problem names that of the first role.
 func (k Kinds) sections(whole Value, c *Config) []Field {
 	fields := make([]Field, 0, len(k))
 	none := !slices.ContainsFunc(k, func(kind Kind) bool { return whole.has(kind.Name) })
@@ -86,8 +85,8 @@ func (k Kinds) sections(whole Value, c *Config) []Field {
 	return fields
 }
 
-// imply gives the defaults to the roles that are played without a section, and reports
-// whether any role is played.
+// imply gives default sections to the roles that are played without one, and reports whether any
+// role is played.
 func (k Kinds) imply(c *Config) bool {
 	for i := range k {
 		if k[i].Implied != nil && !k.plays(c, k[i].Family) && k[i].Implied(&c.Process) {
@@ -108,23 +107,23 @@ func (k Kinds) alone(whole Value) bool {
 	return some && !others
 }
 
-// findHearer finds the role that hears a peer, and reports whether nothing is wrong: what a
-// relay sends is for one role alone.
+// findHearer finds the role that hears a peer: what a relay sends is for one role alone. It
+// returns true if it found no problem.
 func (k Kinds) findHearer(whole Value, s *stanza) bool {
 	p := &s.peer
 	if p.Role == 0 || !p.Address.IsValid() {
-		return true // which is reported
+		return true // this has been reported
 	}
 	f := familyOf(p.Address)
 	hearers := k.hearers(f, p.Role, func(kind *Kind) bool { return whole.has(kind.Name) })
-	if len(hearers) == 0 { // then those are played that need no section
+	if len(hearers) == 0 { // then the roles that need no section are played
 		hearers = k.hearers(f, p.Role, func(kind *Kind) bool { return kind.Implied != nil })
 	}
 	before := len(whole.d.problems)
 	switch v, given := s.at["heard-by"]; {
 	case given && p.Role != trust.Relay:
 		v.Problem("of a relay, beside role: %s (leave it out)", p.Role)
-	case len(hearers) == 0: // which is reported
+	case len(hearers) == 0: // the peer is reported elsewhere
 	case given:
 		choices := make([]choice[string], len(hearers))
 		for i, name := range hearers {
@@ -139,7 +138,8 @@ func (k Kinds) findHearer(whole Value, s *stanza) bool {
 	return len(whole.d.problems) == before
 }
 
-// hearers are the roles of a family that hear peers of a role, among those that are wanted.
+// hearers returns the roles of a family that hear peers of a peer's role, among the kinds that
+// are wanted.
 func (k Kinds) hearers(f Family, role trust.PeerRole, wanted func(*Kind) bool) (names []string) {
 	for i := range k {
 		if k[i].Family == f && wanted(&k[i]) && !(k[i].Server && role == trust.Server) {
@@ -149,7 +149,7 @@ func (k Kinds) hearers(f Family, role trust.PeerRole, wanted func(*Kind) bool) (
 	return names
 }
 
-// possible are all roles that could hear a peer, in words.
+// possible names, in one text, all roles that could hear a peer.
 func (k Kinds) possible(p *trust.Peer) string {
 	var words strings.Builder
 	for _, name := range k.hearers(familyOf(p.Address), p.Role, func(*Kind) bool { return true }) {
@@ -163,11 +163,11 @@ func (k Kinds) plays(c *Config, f Family) bool {
 	return slices.ContainsFunc(k, func(kind Kind) bool { return kind.Family == f && c.Sections[kind.Name] != nil })
 }
 
-// checkFamilies reports roles without a server of their family, and peers whose family no
+// checkFamilies reports roles without a server of their family, and peers of a family that no
 // role has.
 func (k Kinds) checkFamilies(whole Value, c *Config, peers []*stanza) {
 	if len(c.Sections) == 0 {
-		return // which is reported
+		return // this has been reported
 	}
 	for i := range k {
 		f := k[i].Family
@@ -202,7 +202,8 @@ func (s *stanza) misfit(f Family, k Kinds) {
 	s.missing("address", fmt.Sprintf("%s; without one it is %s, which no section is for", others, s.peer.Address))
 }
 
-// Served is the role that has its clients of a family on a link; empty: none has.
+// Served returns the role that has its clients of a family on a link, and an empty text if none
+// has.
 func (c *Config) Served(f Family, link string) (role string) {
 	for _, name := range slices.Sorted(maps.Keys(c.Sections)) {
 		if c.Sections[name].Serves(f, link) {
@@ -212,8 +213,8 @@ func (c *Config) Served(f Family, link string) (role string) {
 	return ""
 }
 
-// sectionsChanged are the keys in which the sections of two files differ: that of the
-// whole section where only one file has it.
+// sectionsChanged returns the keys in which the sections of two files differ. If only one file
+// has a section, that is the key of the whole section.
 func (c *Config) sectionsChanged(next *Config) (keys []string) {
 	names := slices.Collect(maps.Keys(c.Sections))
 	for name := range next.Sections {
@@ -229,7 +230,7 @@ func (c *Config) sectionsChanged(next *Config) (keys []string) {
 			continue
 		}
 		for _, key := range old.Changed(new) {
-			if name != GuardName { // whose keys are the file's
+			if name != GuardName { // the guard's keys are the keys of the file
 				key = name + "." + key
 			}
 			keys = append(keys, key)
@@ -238,14 +239,14 @@ func (c *Config) sectionsChanged(next *Config) (keys []string) {
 	return keys
 }
 
-// Links makes a reader of the names and globs of a role's client-facing links, or of
-// one. A link has clients of one role for each family: what another role of the same
-// family has already is reported.
+// Links returns a reader of a role's client-facing links: one name or glob, or a list of them. A
+// link has clients of one role for each family: a link that another role of the same family has
+// already is reported.
 func Links(to *[]string, family Family) func(Value) {
 	return func(v Value) { v.d.links(family).decode(v, to) }
 }
 
-// links are the globs for client-facing links of a family that were read so far.
+// links returns the globs for client-facing links of a family that were read so far.
 func (d *decoder) links(f Family) *matches {
 	if d.facing[f] == nil {
 		d.facing[f] = &matches{family: f, of: make(map[string]string)}
@@ -253,17 +254,17 @@ func (d *decoder) links(f Family) *matches {
 	return d.facing[f]
 }
 
-// section is the section of the file that a path leads into.
+// section returns the name of the file's section that a path leads into.
 func section(path string) string {
 	name, _, _ := strings.Cut(path, ".")
 	return name
 }
 
-// overlap reports whether a name may match two globs: one of them is a name, or they
-// begin, or end, alike as far as they are text.
+// overlap reports whether two globs may match the same name. If one of them is a name, that is
+// exact; of two globs, it compares only the text before the first sign.
 func overlap(a, b string) bool {
 	if !isGlob(a) || !isGlob(b) {
-		inB, _ := path.Match(b, a) // parsed before: no error
+		inB, _ := path.Match(b, a) // the glob was parsed before: no error
 		inA, _ := path.Match(a, b)
 		return inA || inB
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// other is the section of a role beside the relay's, in these tests.
+// other is the section of a second role of the same family, in these tests.
 type other struct{ links []string }
 
 func decodeOther(v Value, _ *Process) Section {
@@ -33,7 +33,7 @@ const anyServer = "peers: [{name: any, role: server, interfaces: [u0], protectio
 
 func TestSectionsOfTwoRoles(t *testing.T) {
 	for _, c := range []struct {
-		text, served string // of eth1
+		text, served string // served says which role serves eth1
 		wrong        string
 	}{
 		{"relay6: {links: [{match: eth1}]}\n", "relay6", ""},

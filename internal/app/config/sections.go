@@ -17,11 +17,11 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// config decodes the whole file over the defaults.
+// config decodes the whole file, on top of the defaults.
 func (d *decoder) config(text []byte, kinds Kinds) *Config {
 	c := Default()
 	var peers []*stanza
-	sound := false // the peers
+	sound := false // of the peers
 	whole, ok := d.top(text, "peers and relay6 are needed")
 	if !ok {
 		return nil
@@ -70,7 +70,7 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 	return c
 }
 
-// top is the only document of a text as a value; ok is false if there is none.
+// top returns the only document of a text as a value. ok is false if there is none.
 func (d *decoder) top(text []byte, needed string) (whole Value, ok bool) {
 	node, ok := d.document(text)
 	if !ok {
@@ -140,7 +140,7 @@ func principal(text string) (Principal, error) {
 	if _, err := accountName(name); err != nil {
 		return Principal{}, fmt.Errorf("%q is no account (a user, or a group as \"@group\" in quotes, by name or number)", text)
 	}
-	// 2^32-1 stands for no user in the kernel.
+	// In the kernel, 2^32-1 stands for no user.
 	if id, err := strconv.ParseUint(name, 10, 32); err == nil && id < 1<<32-1 {
 		return Principal{Group: group, ID: uint32(id)}, nil
 	}
@@ -235,8 +235,8 @@ func (h *Host) decode(v Value) {
 // mainTable is the kernel's main routing table.
 const mainTable = 254
 
-// protocol parses a route protocol number. Routes of the kernel's numbers and of
-// FRR's would be taken for their own by others.
+// protocol parses a route protocol number. It refuses the kernel's numbers and those of FRR:
+// these programs would take routes with such a number for their own.
 func protocol(text string) (uint8, error) {
 	n, err := integer[uint8](0, 255)(text)
 	if err != nil || n <= 4 || n == 11 || 186 <= n && n <= 197 {

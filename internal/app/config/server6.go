@@ -13,28 +13,30 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Server6 is the DHCPv6 server.
+// Server6 is the section of the DHCPv6 server.
 type Server6 struct {
-	ServerID   dhcp6.DUID // nil: the one that the application makes and keeps
+	ServerID   dhcp6.DUID // nil: the DUID that the application makes and keeps
 	Links      []server6.LinkRule
-	Terms      Terms6 // of subnets and shared networks that have none of their own
+	Terms      Terms6 // for subnets and shared networks that have no terms of their own
 	Options    []server6.Option
 	Classes    []server6.Class
 	Registers  bool
 	Assignment dhcp6.OptionCode
-	Subnets    []server6.Network // subnets by themselves
+	Subnets    []server6.Network // subnets outside of shared networks
 	Shared     []server6.Network // shared networks
 }
 
-// Terms6 are what a subnet takes over from its shared network, and that from the server.
+// Terms6 are settings that a subnet inherits from its shared network, and a shared network from
+// the server.
 type Terms6 struct {
 	Lifetimes   server6.Lifetimes
 	RapidCommit bool
 	Preference  uint8
 }
 
-// Core is the configuration of the server's core, which has the relays that it hears. The
-// server-id is the one in use, the secret and how leases are kept are the application's.
+// Core returns the configuration of the server's core, with the relays that it hears. serverID is
+// the identifier in use. The application provides the secret, and records says how leases are
+// kept.
 func (s *Server6) Core(peers []trust.Peer, serverID dhcp6.DUID, secret [32]byte, records ledger.Records) server6.Config {
 	return server6.Config{
 		ServerID:         serverID,
@@ -71,8 +73,8 @@ func (s *Server6) Serves(f Family, link string) bool {
 	return f == DHCPv6 && slices.ContainsFunc(s.Links, func(rule server6.LinkRule) bool { return trust.MatchAny(rule.Match, link) })
 }
 
-// Changed are the keys, beside rules for links, whose values differ in next. What subnets and
-// shared networks take over differs in them as well.
+// Changed returns the keys, without the rules for links, whose values differ in next. If a
+// setting changes that subnets and shared networks inherit, their keys have changed as well.
 func (s *Server6) Changed(next Section) []string {
 	n := next.(*Server6)
 	return changed(
@@ -143,8 +145,8 @@ func decodeServed6(v Value, seen *matches) server6.LinkRule {
 	return r
 }
 
-// checkRouter reports links for which the server is to route where the DHCPv6 relay is played
-// beside it: what two roles of one family want of the kernel cannot be kept apart yet.
+// checkRouter reports links on which the server is to install routes while the DHCPv6 relay is
+// played beside it: what two roles of one family want of the kernel cannot be kept apart yet.
 func checkRouter(whole Value, c *Config) {
 	s, served := c.Sections["server6"].(*Server6)
 	if !served || c.Sections["relay6"] == nil {
@@ -163,7 +165,7 @@ func (t *Terms6) fields() []Field {
 	}
 }
 
-// lifetimes reads the lifetimes that differ from those that are taken over.
+// lifetimes reads the lifetimes that the mapping sets; all others are inherited.
 func (t *Terms6) lifetimes(v Value) {
 	l := &t.Lifetimes
 	before := len(v.d.problems)
@@ -178,8 +180,8 @@ func (t *Terms6) lifetimes(v Value) {
 	}
 }
 
-// checkLifetimes reports a lifetime above one that must not be below it (RFC 8415 sections
-// 21.4 and 21.6), which has to stand in the mapping, or the other one.
+// checkLifetimes reports a lifetime that is above another one although it must not be (RFC 8415
+// sections 21.4 and 21.6). The problem stands at one of the two that is in the mapping.
 func checkLifetimes(v Value, l *server6.Lifetimes) {
 	type part struct {
 		key   string
@@ -194,7 +196,7 @@ func checkLifetimes(v Value, l *server6.Lifetimes) {
 	}
 	preferred := part{"preferred", l.Preferred, lifetimeText(l.Preferred)}
 	order := []part{preferred, {"valid", l.Valid, lifetimeText(l.Valid)}}
-	if l.Preferred > 0 { // of an address that is deprecated nothing else can be below
+	if l.Preferred > 0 { // with 0, an address is deprecated from the start, and nothing can be below it
 		half, most := l.Preferred, l.Preferred
 		if l.Preferred != dhcp6.Infinity {
 			half, most = l.Preferred/2, dhcp6.Lifetime(uint64(l.Preferred)*4/5)
@@ -217,12 +219,12 @@ func checkLifetimes(v Value, l *server6.Lifetimes) {
 	}
 }
 
-// lifetime makes a parser of lifetimes.
+// lifetime returns a parser of lifetimes.
 func lifetime(least time.Duration) func(string) (dhcp6.Lifetime, error) {
 	return orWord("infinity", dhcp6.Infinity, seconds(least, 36500*day))
 }
 
-// seconds makes a parser of durations in whole seconds.
+// seconds returns a parser of durations in whole seconds.
 func seconds(least, most time.Duration) func(string) (dhcp6.Lifetime, error) {
 	parse := duration(least, most)
 	return func(text string) (dhcp6.Lifetime, error) {

@@ -23,7 +23,7 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// everyOfServer6 is the reference file of the DHCPv6 server with its examples in force.
+// everyOfServer6 returns the reference file of the DHCPv6 server with its examples set.
 func everyOfServer6() string { return example.ReplaceAllString(Server6Reference(), "$1$2") }
 
 func served(t *testing.T, text string) *Server6 {
@@ -35,7 +35,7 @@ func served(t *testing.T, text string) *Server6 {
 	return server6Of(c)
 }
 
-// The reference file says what the defaults are.
+// The values in the reference file are the defaults.
 func TestServer6ReferenceHasTheDefaults(t *testing.T) {
 	got := served(t, Server6Reference())
 	if c := server6Of(servers.Default()); len(c.Changed(got)) != 1 || c.Changed(got)[0] != "subnets" {
@@ -64,7 +64,8 @@ func TestServer6ReferenceHasTheDefaults(t *testing.T) {
 func TestServer6ReferenceIsComplete(t *testing.T) {
 	d := withKeys(false)
 	allowed, present := visited(t, d, func() { d.config([]byte(everyOfServer6()), servers) })
-	// A subnet of a shared network has the keys of any other; the rest is in fairlead.yaml.
+	// A subnet of a shared network has the keys of any other subnet. The other keys are in
+	// fairlead.yaml.
 	want := allowed["server6.subnets[]"]
 	if got := allowed["server6.shared-networks[].subnets[]"]; !cmp.Equal(got, want) {
 		t.Errorf("keys of a subnet of a shared network: %q, want %q", got, want)
@@ -157,7 +158,7 @@ server6:
         - {subnet: 2001:db8:3::/64, interfaces: "br-*", lifetimes: {preferred: 0}, rapid-commit: false, preference: 9}
 `
 
-// What the file says is what the core is told, with what is taken over.
+// The core is given what the file says, with what subnets inherit.
 func TestServer6AsTheCoreHasIt(t *testing.T) {
 	c, err := servers.Parse("f.yaml", []byte(allOfServer6))
 	if err != nil {
@@ -193,7 +194,7 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 			Name: "2001:db8:1::/64",
 			Subnets: []server6.Subnet{{
 				Prefix: prefix("2001:db8:1::/64"), Interfaces: []string{"eth1"},
-				LinkAddresses: []netip.Addr{address("2001:db8:99::1")}, // the other one is in the prefix
+				LinkAddresses: []netip.Addr{address("2001:db8:99::1")}, // the other address is in the prefix
 				InterfaceIDs:  [][]byte{[]byte("ge-0/0/1"), {0, 0xff}},
 				Lifetimes:     lifetimes, RapidCommit: true, Preference: 7,
 				Options: raw(42, "\x11"),
@@ -259,8 +260,8 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 	}
 }
 
-// The same options may stand in every place, and a client that others wrote reads in all what
-// the file says.
+// The same options may stand in every place, and a client of other authors reads in all of them
+// what the file says.
 func TestServer6OptionsAsClientsReadThem(t *testing.T) {
 	const options = `options: {dns-servers: [2001:db8::53, 2001:db8::54], domain-search: [example.org, lab.example.],
         ntp-servers: [2001:db8::123, ntp.example.org, ff05::101], sntp-servers: [2001:db8::123, 2001:db8::124],
@@ -322,7 +323,7 @@ server6:
 	}
 }
 
-// spaced are addresses with spaces between them.
+// spaced returns addresses with spaces between them.
 func spaced(addresses []net.IP) string {
 	return strings.Trim(fmt.Sprint(addresses), "[]")
 }
@@ -340,7 +341,7 @@ func TestEveryFieldOfServer6HasAKey(t *testing.T) {
 		case v.Kind() == reflect.Slice && strings.HasSuffix(v.Type().Elem().PkgPath(), "core/server6"):
 			if v.Type().Elem() == reflect.TypeFor[server6.Option]() {
 				filled[path] = filled[path] || v.Len() > 0
-				path = "Option" // one is as another
+				path = "Option" // all options are checked in the same way
 			}
 			for i := range v.Len() {
 				look(path+"[]", v.Index(i))
@@ -364,7 +365,8 @@ func TestEveryFieldOfServer6HasAKey(t *testing.T) {
 	}
 }
 
-// What a relay sends is for one role: the only one of its family, or the one that is named.
+// What a relay sends is for one role: the only role of its family, or the role that the file
+// names.
 func TestPeersAreHeardByOneRole(t *testing.T) {
 	const (
 		server   = "{name: kea, address: 2001:db8::547, role: server, interfaces: [u0], protection: none}"
@@ -408,8 +410,8 @@ func TestPeersAreHeardByOneRole(t *testing.T) {
 	}
 }
 
-// What is permitted, and probably a mistake: interfaces that lead to a subnet and have neither
-// clients nor a relay, and prefixes for clients that are on a link.
+// These things are permitted, and are probably mistakes: interfaces that lead to a subnet and
+// have neither clients nor a relay, and prefixes for clients that are on a link.
 func TestServer6Warnings(t *testing.T) {
 	c, err := servers.Parse("f.yaml", []byte(`
 peers: [{name: access7, address: 2001:db8:ffff::7, role: relay, interfaces: [eth0], protection: none}]
@@ -439,7 +441,7 @@ f.yaml:9:20: server6.subnets[0].pd-pools[0].prefix: overlaps the subnet 2001:db8
 	}
 }
 
-// The keys that two files differ in are told by name.
+// The keys in which two files differ are listed by name.
 func TestServer6Changed(t *testing.T) {
 	old := served(t, allOfServer6)
 	for _, c := range []struct{ from, to, want string }{
@@ -458,9 +460,9 @@ func TestServer6Changed(t *testing.T) {
 	}
 }
 
-// RFC 8415 21.23b, 21.24a and 21.25a: the keys for these times take none that clients do not heed.
+// RFC 8415 21.23b, 21.24a and 21.25a: the keys for these times refuse values that clients ignore.
 func TestTimesThatClientsHeed(t *testing.T) {
-	for key, bounds := range map[string][4]string{ // the least, the most, and what is beyond them
+	for key, bounds := range map[string][4]string{ // the least and the most value, and values outside of these
 		"sol-max-rt":               {"60s", "86400s", "59s", "86401s"},
 		"inf-max-rt":               {"60s", "86400s", "59s", "86401s"},
 		"information-refresh-time": {"600s", "infinity", "599s", "0s"},

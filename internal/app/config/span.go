@@ -7,13 +7,13 @@ import (
 	"slices"
 )
 
-// span is a run of addresses that something in the file has for itself, in one network.
+// span is a range of addresses in one network that something in the file takes for itself.
 type span struct {
 	first, last netip.Addr
 	network     int
 	at          Value
-	bits        int    // of a prefix
-	lengths     [2]int // of what a pool of prefixes gives; else 0
+	bits        int    // the length, if the range is a prefix
+	lengths     [2]int // the shortest and the longest prefix that a pool of prefixes gives; else 0
 }
 
 func spanOf(p netip.Prefix, network int, at Value) span {
@@ -24,17 +24,17 @@ func single(a netip.Addr, network int, at Value) span {
 	return spanOf(netip.PrefixFrom(a, a.BitLen()), network, at)
 }
 
-// lastOf is the last address of an IPv6 prefix.
+// lastOf returns the last address of an IPv6 prefix.
 func lastOf(p netip.Prefix) netip.Addr {
 	a := p.Addr().As16()
 	for i := range a {
-		bits := min(max(p.Bits()-8*i, 0), 8) // of the octet
+		bits := min(max(p.Bits()-8*i, 0), 8) // the prefix's bits in this octet
 		a[i] |= 0xff >> bits
 	}
 	return netip.AddrFrom16(a)
 }
 
-// holds reports whether all of another span is in it.
+// holds reports whether all of another span is in this one.
 func (s span) holds(other span) bool {
 	return s.first.Compare(other.first) <= 0 && other.last.Compare(s.last) <= 0
 }
@@ -44,7 +44,7 @@ func (s span) String() string {
 	return text
 }
 
-// place is where a value is, for a problem at another one.
+// place says where a value is, for a problem at another value.
 func (v Value) place() string { return fmt.Sprintf("%s, on line %d", v.path, start(v.node).Line) }
 
 // before reports whether a value is before another one in the file.
@@ -53,7 +53,7 @@ func (v Value) before(other Value) bool {
 	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) < 0
 }
 
-// raster are spans in the order of their addresses.
+// raster are spans, sorted by their addresses.
 type raster []span
 
 func rasterOf(all []span) raster {
@@ -62,7 +62,8 @@ func rasterOf(all []span) raster {
 	return all
 }
 
-// overlaps reports spans that overlap others, each once, and whether there is any.
+// overlaps reports each span that overlaps an earlier one, once, and returns whether there is
+// any.
 func (r raster) overlaps(report func(earlier, later span)) (any bool) {
 	for i, widest := 1, 0; i < len(r); i++ {
 		if r[i].first.Compare(r[widest].last) <= 0 {
@@ -80,7 +81,8 @@ func (r raster) overlaps(report func(earlier, later span)) (any bool) {
 	return any
 }
 
-// meeting is a span that has an address of s in it, of spans that are apart.
+// meeting returns a span of r that has an address in common with s. The spans of r do not
+// overlap.
 func (r raster) meeting(s span) (span, bool) {
 	i, _ := slices.BinarySearchFunc(r, s, func(a, b span) int { return a.last.Compare(b.first) })
 	if i == len(r) || s.last.Less(r[i].first) {
@@ -89,7 +91,7 @@ func (r raster) meeting(s span) (span, bool) {
 	return r[i], true
 }
 
-// owners are who has what only one network may have.
+// owners has, for each thing that only one network may have, the network that has it.
 type owners map[string]owner
 
 type owner struct {
@@ -97,7 +99,7 @@ type owner struct {
 	at      Value
 }
 
-// take gives a key to a network that nobody has it from; otherwise it returns who has it.
+// take gives a key to a network if no network has it yet. Otherwise it returns the first owner.
 func (o owners) take(key string, network int, at Value) (first owner, taken bool) {
 	if first, taken = o[key]; !taken {
 		o[key] = owner{network, at}

@@ -8,26 +8,26 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// stanza is one entry of peers in the making.
+// stanza is one entry of peers while it is being read.
 type stanza struct {
 	peer       trust.Peer
 	whole      Value
-	at         map[string]Value // where the keys are
-	sourcePort uint16           // of the relay of the two; 0: not given
+	at         map[string]Value // where each key stands
+	sourcePort uint16           // of the relay, whichever of the two it is; 0: not given
 	ike        *hop.IKE
 	entry      *ikeEntry // what ike was made of
 	manual     *manualEntry
 	giaddrs    []giaddr
 }
 
-// giaddr is a further address of a DHCPv4 relay, which a server answers to.
+// giaddr is a further address of a DHCPv4 relay, to which a server answers.
 type giaddr struct {
 	address netip.Addr
-	manual  *manualEntry // with manual keys alone
+	manual  *manualEntry // only with manual keys
 	at      Value
 }
 
-// keep makes a reader that remembers where the key is.
+// keep returns a reader that remembers where the key stands.
 func (s *stanza) keep(key string, then func(Value)) func(Value) {
 	return func(v Value) {
 		s.at[key] = v
@@ -76,7 +76,7 @@ func decodeStanza(v Value) *stanza {
 	return s
 }
 
-// noTLS says what a protection is for that is not here yet.
+// noTLS says what a protection is for that this version does not have.
 const noTLS = "not available in this version: it will be for leasequery, which runs over TCP"
 
 func protection(text string) (trust.Protection, error) {
@@ -86,8 +86,8 @@ func protection(text string) (trust.Protection, error) {
 	return oneOf(choice[trust.Protection]{"none", trust.ProtectionNone}, choice[trust.Protection]{"ipsec", trust.ProtectionIPsec})(text)
 }
 
-// check checks the keys of a peer against each other, and fills in what follows
-// from them.
+// check checks the keys of a peer against each other, and fills in the values that follow from
+// them.
 func (s *stanza) check() {
 	s.checkAddress()
 	s.checkUnneeded()
@@ -98,7 +98,7 @@ func (s *stanza) check() {
 	s.checkAssignments()
 }
 
-// checkUnneeded reports keys that protection none has no use for.
+// checkUnneeded reports keys that have no use with protection none.
 func (s *stanza) checkUnneeded() {
 	if s.peer.Protection != trust.ProtectionNone {
 		return
@@ -113,14 +113,16 @@ func (s *stanza) checkUnneeded() {
 	}
 }
 
-// checkAssignments: in DHCPv4 nothing is told beside a message.
+// checkAssignments reports the key for a peer of DHCPv4, which has no Relay Agent Assignment
+// Notification option.
 func (s *stanza) checkAssignments() {
 	if s.peer.Assignments && familyOf(s.peer.Address) == DHCPv4 {
 		s.at["assignments"].Problem("of a peer of DHCPv4, which has no such option (leave it out)")
 	}
 }
 
-// checkSourcePort: where the relay is ourselves, its port is said elsewhere.
+// checkSourcePort reports the key if we are the relay ourselves: then the port has a key
+// elsewhere.
 func (s *stanza) checkSourcePort() {
 	v, ok := s.at["source-port"]
 	if ok && !v.d.guard && s.peer.Role == trust.Server {
@@ -128,7 +130,7 @@ func (s *stanza) checkSourcePort() {
 	}
 }
 
-// checkIPsec checks what IPsec asks of a peer (RFC 8213 section 3).
+// checkIPsec checks what IPsec requires of a peer (RFC 8213 section 3).
 func (s *stanza) checkIPsec() {
 	p := &s.peer
 	if p.Address.IsMulticast() {
@@ -141,7 +143,7 @@ func (s *stanza) checkIPsec() {
 	case text == "auto":
 		local.Problem("auto beside protection: ipsec (an address of this host: ipsec is between two addresses that are known)")
 	case !p.Local.IsValid() || !p.Address.IsValid() || p.Address.IsMulticast():
-	case p.Local.Is4() != p.Address.Is4(): // reported
+	case p.Local.Is4() != p.Address.Is4(): // this has been reported
 	case p.Local == p.Address:
 		local.Problem("%s is the peer's address as well (an address of this host)", p.Local)
 	case p.Address.IsLinkLocalUnicast() && !p.Local.IsLinkLocalUnicast():
@@ -167,8 +169,8 @@ func (s *stanza) missing(key, want string) {
 	s.whole.part(s.whole.node, s.whole.child(key)).Problem("missing (%s)", want)
 }
 
-// decodeGiaddrs reads further addresses of a DHCPv4 relay: alone where IKE makes
-// the keys, with keys of their own where they are manual.
+// decodeGiaddrs reads further addresses of a DHCPv4 relay. With IKE these are addresses alone;
+// with manual keys, each has keys of its own.
 func (s *stanza) decodeGiaddrs(v Value) {
 	v.list("addresses, or mappings with address and manual", func(v Value) {
 		g := giaddr{at: v}
@@ -184,7 +186,7 @@ func (s *stanza) decodeGiaddrs(v Value) {
 	})
 }
 
-// checkGiaddrs: each further address is an end of a pair of its own.
+// checkGiaddrs checks further addresses: each is one end of a pair of its own.
 func (s *stanza) checkGiaddrs() {
 	v, ok := s.at["giaddrs"]
 	if !ok {

@@ -13,22 +13,22 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// plan6 is the section of a DHCPv6 server in the making: what of it must not be there twice
-// or overlap, and where it is.
+// plan6 is the section of a DHCPv6 server while it is being read. It has what must not be there
+// twice or overlap, and where that stands.
 type plan6 struct {
 	server   *Server6
 	classes  map[string]Value // by name
-	networks int              // so far
+	networks int              // how many networks were read so far
 	titles   owners           // names of shared networks
 	subnets  []span
 	pools    []span
-	whole    []span // pd-pools without exclude
+	whole    []span // pd-pools without an excluded prefix
 	reserved []span
-	clients  owners // identifiers of reservations in the newest network
+	clients  owners // identifiers of reservations in the network that is being read
 
-	// What leads to a network, beside addresses in its subnets.
+	// These lead to a network, as addresses in its subnets do.
 	interfaces    owners   // by name or glob
-	names, globs  []string // of interfaces: all, and the globs among them
+	names, globs  []string // names has all names and globs of interfaces, globs only the globs
 	interfaceIDs  owners
 	linkAddresses []span
 }
@@ -45,7 +45,7 @@ func (p *plan6) network() {
 	p.clients = make(owners)
 }
 
-// alone reads a subnet that is a network by itself.
+// alone reads a subnet that is a network of its own.
 func (p *plan6) alone(v Value) server6.Network {
 	p.network()
 	subnet := p.subnet(v, p.server.Terms)
@@ -75,7 +75,7 @@ func (p *plan6) shared(v Value) (n server6.Network) {
 	return n
 }
 
-// subnet reads a subnet of the newest network.
+// subnet reads a subnet of the network that is being read.
 func (p *plan6) subnet(v Value, terms Terms6) (s server6.Subnet) {
 	prefix := func(v Value) {
 		Read(&s.Prefix, pool)(v)
@@ -130,7 +130,7 @@ func (p *plan6) subnet(v Value, terms Terms6) (s server6.Subnet) {
 	return s
 }
 
-// newest is where the prefix of the newest subnet is.
+// newest returns where the prefix of the subnet that is being read stands.
 func (p *plan6) newest() Value { return p.subnets[len(p.subnets)-1].at }
 
 // pool reads a pool of addresses of a subnet.
@@ -143,12 +143,12 @@ func (p *plan6) pool(v Value, subnet netip.Prefix) (a server6.AddressPool) {
 			}
 			a.First, a.Last = r[0], r[1]
 			switch {
-			case !subnet.IsValid(): // reported
+			case !subnet.IsValid(): // this has been reported
 			case !subnet.Contains(a.First) || !subnet.Contains(a.Last):
 				v.Problem("not in the subnet %s of %s (addresses of the subnet)", subnet, p.newest().place())
 				return
 			case a.First == subnet.Addr() && subnet.Bits() < 127 && a.First != a.Last:
-				a.First = a.First.Next() // the first one is every router's (RFC 4291 section 2.6.1)
+				a.First = a.First.Next() // the first address belongs to every router (RFC 4291 section 2.6.1)
 			}
 			p.pools = append(p.pools, span{first: a.First, last: a.Last, network: p.networks, at: v})
 		}),
@@ -204,7 +204,7 @@ func (p *plan6) pdPool(v Value) (d server6.PrefixPool) {
 		Optional("options", options6(&d.Options)),
 	)
 	if !d.Prefix.IsValid() || d.Length == 0 || lengths.node != nil && bounds[0] == 0 {
-		return d // reported
+		return d // this has been reported
 	}
 	d.Min, d.Max = d.Length, d.Length
 	if bounds[0] != 0 {
@@ -232,7 +232,7 @@ func (p *plan6) pdPool(v Value) (d server6.PrefixPool) {
 	return d
 }
 
-// reservation reads what a client of a subnet has for itself.
+// reservation reads what is reserved for one client of a subnet.
 func (p *plan6) reservation(v Value, subnet netip.Prefix) (r server6.Reservation) {
 	var relay, id Value
 	before := len(v.d.problems)
@@ -289,11 +289,11 @@ func (p *plan6) reservation(v Value, subnet netip.Prefix) (r server6.Reservation
 	return r
 }
 
-// checkClient reports a reservation in whose place an earlier one of the network always holds:
-// it has the same identifiers, or some of them.
+// checkClient reports a reservation that can never be used, because an earlier one of the network
+// always applies in its place: that one has the same identifiers, or only some of them.
 func (p *plan6) checkClient(v Value, r *server6.Reservation) {
 	ids := [...][]byte{r.DUID, r.LinkLayer.Append(nil), r.RemoteID, r.RelayID, r.InterfaceID}
-	all := 0 // a bit for each that is there
+	all := 0 // one bit for each identifier that is there
 	for i, id := range ids {
 		if len(id) > 0 {
 			all |= 1 << i
@@ -308,7 +308,7 @@ func (p *plan6) checkClient(v Value, r *server6.Reservation) {
 		}
 		return fmt.Sprintf("%x", of)
 	}
-	for some := all; some > 0; some = (some - 1) & all { // each set of some of them
+	for some := all; some > 0; some = (some - 1) & all { // for each non-empty set of these identifiers
 		first, taken := p.clients[key(some)]
 		switch {
 		case !taken:
@@ -323,7 +323,7 @@ func (p *plan6) checkClient(v Value, r *server6.Reservation) {
 	p.clients.take(key(all), 0, v)
 }
 
-// decodeRemoteID6 reads a remote-id as option 37 has it (RFC 4649).
+// decodeRemoteID6 reads a remote-id in the form of option 37 (RFC 4649).
 func decodeRemoteID6(v Value) []byte {
 	var id dhcp6.RemoteID
 	before := len(v.d.problems)
@@ -346,7 +346,7 @@ func linkLayer(text string) (linkaddr.Addr, error) {
 	return a, nil
 }
 
-// ofClass makes a reader of the name of a class that is defined.
+// ofClass returns a reader of the name of a class that is defined.
 func (p *plan6) ofClass(to *string) func(Value) {
 	return func(v Value) {
 		Read(to, peerName)(v)
@@ -356,7 +356,8 @@ func (p *plan6) ofClass(to *string) func(Value) {
 	}
 }
 
-// byInterface notes that local interfaces lead to the newest network.
+// byInterface notes that a local interface, or a glob of them, leads to the network that is being
+// read.
 func (p *plan6) byInterface(v Value, glob string) {
 	earlier, taken := p.interfaces.take(glob, p.networks, v)
 	among := p.globs
@@ -378,14 +379,14 @@ func (p *plan6) byInterface(v Value, glob string) {
 	p.names = append(p.names, glob)
 }
 
-// byInterfaceID notes that an interface-id leads to the newest network.
+// byInterfaceID notes that an interface-id leads to the network that is being read.
 func (p *plan6) byInterfaceID(v Value, id []byte) {
 	if earlier, taken := p.interfaceIDs.take(string(id), p.networks, v); taken && earlier.network != p.networks {
 		v.Problem("the same interface-id as %s (subnets of one link are in one shared network)", earlier.at.place())
 	}
 }
 
-// check reports what overlaps, and what leads to two networks.
+// check reports spans that overlap, and whatever leads to two networks.
 func (p *plan6) check() {
 	subnets := rasterOf(p.subnets)
 	overlapping := subnets.overlaps(func(earlier, later span) {
@@ -420,8 +421,8 @@ func (p *plan6) check() {
 	}
 }
 
-// checkHeard warns of interfaces that lead to a subnet and on which nobody is heard. Names that
-// only a glob covers are looked for on the host.
+// checkHeard warns of interfaces that lead to a subnet, and on which nobody is heard. A name that
+// only a glob covers is looked for on the host.
 func (p *plan6) checkHeard(relays []trust.Peer) {
 	var heard []string
 	for i := range p.server.Links {
@@ -440,7 +441,8 @@ func (p *plan6) checkHeard(relays []trust.Peer) {
 	}
 }
 
-// checkPool reports a reservation that a pool in its way could not give to its client.
+// checkPool reports a reservation that overlaps a pool in such a way that the pool could not give
+// it to its client.
 func (s span) checkPool(pool span) {
 	least, most := pool.lengths[0], pool.lengths[1]
 	switch {

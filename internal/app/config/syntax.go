@@ -14,30 +14,29 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Limits of the text. The parser recurses with the depth, and keeps with each
-// value the keys that lead to it: both are bounded before it runs.
+// Limits of the text. The parser recurses as deep as the text does, and keeps for each value the
+// keys that lead to it. Therefore both are bounded before the parser runs.
 const (
 	maxFile   = 1 << 20 // octets
 	maxDepth  = 16      // lists and mappings inside each other
 	maxIndent = 200     // columns before the first word of a line
 	maxKey    = 64      // octets
-	maxKeys   = 256     // in one mapping: the parser's time grows with the square
+	maxKeys   = 256     // in one mapping: the parser's time grows with the square of this number
 )
 
-// octal is what YAML 1.1, YAML 1.2 or Go would read as an octal number, each in
-// its way.
+// octal matches what YAML 1.1, YAML 1.2 or Go would read as an octal number.
 var octal = regexp.MustCompile(`^[-+]?0[oO]?[0-9_]+$`)
 
-// document parses the text into its only document; nil if it has none. What it
-// finds wrong goes to the decoder; ok is false if there is nothing to decode.
+// document parses the text into its only document, and returns nil if it has none. It reports
+// problems to the decoder. ok is false if there is nothing to decode.
 func (d *decoder) document(text []byte) (body ast.Node, ok bool) {
 	if !d.encoding(text) {
 		return nil, false
 	}
 	defer func() {
-		// The parser is not ours, and holds no state: what breaks it is refused.
+		// The parser is not ours, and holds no state. A text that makes it panic is refused.
 		if r := recover(); r != nil {
-			d.add(0, 0, "", "not YAML that can be read: the parser stopped") // its words may quote the text
+			d.add(0, 0, "", "not YAML that can be read: the parser stopped") // the parser's own words may quote the text
 			body, ok = nil, false
 		}
 	}()
@@ -67,7 +66,7 @@ func (d *decoder) document(text []byte) (body ast.Node, ok bool) {
 	return body, true
 }
 
-// encoding refuses what is not UTF-8 text of a reasonable size.
+// encoding refuses a text that is not UTF-8 or is too large.
 func (d *decoder) encoding(text []byte) bool {
 	if len(text) > maxFile {
 		d.add(0, 0, "", "more than 1 MiB (a configuration is smaller)")
@@ -107,7 +106,7 @@ func (d *decoder) encoding(text []byte) bool {
 	return true
 }
 
-// form refuses what the parser must not be given.
+// form refuses texts that the parser must not be given.
 func (d *decoder) form(tokens token.Tokens) bool {
 	flow, dashes, line := 0, 0, 0
 	var blocks mappings
@@ -155,8 +154,8 @@ func (d *decoder) form(tokens token.Tokens) bool {
 	return true
 }
 
-// mappings counts the keys of the mappings that a token lies in, by the column
-// that their keys start in.
+// mappings counts the keys of the mappings that a token lies in, by the column in which their
+// keys start.
 type mappings []struct{ column, keys int }
 
 // leave ends the mappings to the right of a column.
@@ -177,9 +176,9 @@ func (m *mappings) key(column int) int {
 	return top.keys
 }
 
-// features refuses the parts of YAML that surprise people. It reports whether what
-// is left says what the writer meant: without what a merge key or an alias stands
-// for, much would seem to be missing.
+// features refuses the parts of YAML that surprise people. It returns false if too much was
+// refused for further checks: without the values that a merge key or an alias stands for, many
+// keys would be reported as missing.
 func (d *decoder) features(tokens token.Tokens) bool {
 	d.refused = make(map[[2]int]bool)
 	whole := true
@@ -229,7 +228,7 @@ func (d *decoder) at(t *token.Token, format string, args ...any) {
 	d.add(t.Position.Line, t.Position.Column, "", format, args...)
 }
 
-// start is where a node begins in the text.
+// start returns where a node begins in the text.
 func start(n ast.Node) token.Position {
 	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
 		return start(m.Values[0].Key)

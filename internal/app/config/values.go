@@ -23,7 +23,7 @@ const day = 24 * time.Hour
 
 var truth = oneOf(choice[bool]{"true", true}, choice[bool]{"false", false})
 
-// integer makes a parser of a decimal number.
+// integer returns a parser of a decimal number.
 func integer[T ~int | ~uint8 | ~uint16 | ~uint32 | ~int64](least, most T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		n, err := strconv.ParseInt(text, 10, 64)
@@ -34,7 +34,7 @@ func integer[T ~int | ~uint8 | ~uint16 | ~uint32 | ~int64](least, most T) func(s
 	}
 }
 
-// orWord makes a parser that takes a word in place of what parse wants.
+// orWord returns a parser that also accepts a word, which stands for the value means.
 func orWord[T any](word string, means T, parse func(string) (T, error)) func(string) (T, error) {
 	return func(text string) (T, error) {
 		if text == word {
@@ -48,7 +48,7 @@ func orWord[T any](word string, means T, parse func(string) (T, error)) func(str
 	}
 }
 
-// orElse adds a word to what an error allows.
+// orElse is an error that names one more word that is allowed.
 type orElse struct {
 	word string
 	err  error
@@ -64,7 +64,7 @@ func (e orElse) Error() string {
 
 func (e orElse) Unwrap() error { return e.err }
 
-// units are in falling order, which is the order in a duration's text.
+// units are in falling order, as they are in the text of a duration.
 var units = []struct {
 	name string
 	long time.Duration
@@ -72,7 +72,7 @@ var units = []struct {
 
 var amount = regexp.MustCompile(`^(0|[1-9][0-9]{0,14})([a-z]+)`)
 
-// duration makes a parser of durations such as 90s, 12h, 30d or 1h30m.
+// duration returns a parser of durations such as 90s, 12h, 30d or 1h30m.
 func duration(least, most time.Duration) func(string) (time.Duration, error) {
 	return func(text string) (time.Duration, error) {
 		sum, ok := sumOf(text)
@@ -121,7 +121,7 @@ func shortTime(t time.Duration) string {
 	return cmp.Or(b.String(), "0")
 }
 
-// size makes a parser of sizes in octets, such as 16MiB.
+// size returns a parser of sizes in octets, such as 16MiB.
 func size(least, most int64) func(string) (int64, error) {
 	return func(text string) (int64, error) {
 		for _, u := range []struct {
@@ -200,10 +200,10 @@ func giaddrAddress(text string) (netip.Addr, error) {
 	return a, err
 }
 
-// serverHere is what a server on this machine needs.
+// serverHere says what a server on this machine needs.
 const serverHere = "a server on this machine needs an address of its own, such as 2001:db8::547/128 or 192.0.2.67/32 on lo"
 
-// peerAddress parses the address of a peer of a relay: unicast, or a group of servers.
+// peerAddress parses the address of a peer of a relay: a unicast address, or a group of servers.
 func peerAddress(text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	switch {
@@ -215,7 +215,7 @@ func peerAddress(text string) (netip.Addr, error) {
 	return hostAddress(text)
 }
 
-// anyAddress parses an address of a network, without zone.
+// anyAddress parses an address of either family, without zone.
 func anyAddress(text, want string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	switch {
@@ -240,7 +240,7 @@ func unicast(text string) (netip.Addr, error) {
 	return a, err
 }
 
-// global parses an IPv6 address that names a link on other links too.
+// global parses an IPv6 address that can identify a link outside of this link.
 func global(text string) (netip.Addr, error) {
 	a, err := unicast(text)
 	if err == nil && a.IsLinkLocalUnicast() {
@@ -283,7 +283,7 @@ func anyPrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// pool parses a prefix that clients may be given parts of.
+// pool parses a prefix of which clients may be given parts.
 func pool(text string) (netip.Prefix, error) {
 	p, err := prefix(text)
 	if a := p.Addr(); err == nil && (a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsLoopback() || a.IsUnspecified()) {
@@ -310,7 +310,7 @@ func lengthRange(text string) ([2]int, error) {
 // maxName is the longest name that Linux gives an interface.
 const maxName = 15
 
-// globSigns make a glob of a name.
+// globSigns are the characters that make a name a glob.
 const globSigns = `*?[\`
 
 // isGlob reports whether the text can match more than one name.
@@ -343,8 +343,8 @@ func interfaceGlob(text string) (string, error) {
 	return text, nil
 }
 
-// template parses a template of relay6; the problem stands where the template's
-// error is.
+// template parses a template of package links. A problem is reported where the template's error
+// is.
 func template(text string) (links.Template, error) {
 	t, err := links.ParseTemplate(text)
 	if err == nil {
@@ -361,8 +361,8 @@ func template(text string) (links.Template, error) {
 	return t, err
 }
 
-// spi parses a security parameters index, in decimal or, as it is often written,
-// in hexadecimal after 0x. Those below 256 are reserved (RFC 4303 section 2.1).
+// spi parses a security parameters index: a decimal number, or 0x and a hexadecimal one. Those
+// below 256 are reserved (RFC 4303 section 2.1).
 func spi(text string) (uint32, error) {
 	digits, base := text, 10
 	if rest, ok := strings.CutPrefix(text, "0x"); ok {
@@ -375,7 +375,8 @@ func spi(text string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// octetString makes a parser of 1 to most octets: a text, or 0x and hexadecimal.
+// octetString returns a parser of 1 to most octets, written as a text, or as 0x and hexadecimal
+// digits.
 func octetString(most int) func(string) ([]byte, error) {
 	return func(text string) ([]byte, error) {
 		b := []byte(text)
@@ -394,7 +395,7 @@ func octetString(most int) func(string) ([]byte, error) {
 
 var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// duid parses a DUID in hexadecimal, or a UUID, which becomes a DUID of type 4.
+// duid parses a DUID in hexadecimal, or a UUID, of which it makes a DUID of type 4.
 func duid(text string) (dhcp6.DUID, error) {
 	if uuid.MatchString(text) {
 		octets, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
