@@ -30,7 +30,7 @@ func wantKinds(t *testing.T, got outcome, times int, weights string) {
 	}
 }
 
-// wantWellFormed: tshark objects to nothing that is DHCPv4.
+// wantWellFormed checks that tshark finds nothing wrong in any DHCPv4 message.
 func wantWellFormed(t *testing.T, tap *capture.Capture) {
 	t.Helper()
 	rows, err := tap.Fields(`dhcp && (_ws.malformed || _ws.expert.severity >= "Warning")`, "frame.number", "_ws.expert.message")
@@ -40,8 +40,8 @@ func wantWellFormed(t *testing.T, tap *capture.Capture) {
 	}
 }
 
-// Kea on the link answers every kind of exchange, and tshark finds nothing wrong with what is
-// said: who has no address sends from 0.0.0.0, and a renewal is the server's alone.
+// Kea on the link answers every kind of exchange, and tshark finds nothing wrong with the
+// messages: a client without an address sends from 0.0.0.0, and only the server gets a renewal.
 func TestKeaOnTheLink4(t *testing.T) {
 	for _, broadcast := range []bool{false, true} {
 		t.Run(fmt.Sprint("broadcast ", broadcast), func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestKeaOnTheLink4(t *testing.T) {
 				}
 				granted[row[1]] = true
 			}
-			// 20 prepared and 20 newcomers.
+			// 20 clients were prepared, and there are 20 newcomers.
 			if len(granted) < 40 {
 				t.Errorf("%d clients have had an address, want 40 at least", len(granted))
 			}
@@ -91,8 +91,8 @@ func TestKeaOnTheLink4(t *testing.T) {
 	}
 }
 
-// wantSpoken4 looks at the clients' messages with tshark's eyes; a busy machine may have lost
-// some of the recording.
+// wantSpoken4 checks the clients' messages as tshark decodes them. On a busy machine some
+// messages may be missing in the recording.
 func wantSpoken4(t *testing.T, tap *capture.Capture, s *lab.Node, broadcast bool) {
 	t.Helper()
 	link, err := s.Interface("s0")
@@ -126,10 +126,10 @@ func wantSpoken4(t *testing.T, tap *capture.Capture, s *lab.Node, broadcast bool
 	}
 }
 
-// subnet4 is that of the clients of a relay.
+// subnet4 is the subnet of a relay's clients.
 var subnet4 = netip.MustParsePrefix("10.1.1.0/24")
 
-// As a relay agent in front of the clients.
+// The load generator plays a relay agent in front of the clients.
 func TestRelayed4(t *testing.T) {
 	for kind, circuit := range map[peer.Server4Kind]string{peer.Kea4UDP: "--interface-id port7", peer.Dhcpd4: "", peer.Dnsmasq4: "--interface-id port7"} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -169,8 +169,8 @@ func TestRelayed4(t *testing.T) {
 	}
 }
 
-// Through a relay, with which a renewal is routed to the server, or comes to the relay itself
-// where that stands in for the server (RFC 5107).
+// Through a relay: a renewal is routed to the server, or comes to the relay itself if the relay
+// takes the place of the server for clients (RFC 5107).
 func TestThroughFairlead4(t *testing.T) {
 	for _, override := range []bool{false, true} {
 		t.Run(fmt.Sprint("override ", override), func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestThroughFairlead4(t *testing.T) {
 				need(t, err)
 			}
 			kind, keys := peer.Kea4UDP, ""
-			if override { // which Kea 2.2 does not heed
+			if override { // Kea 2.2 ignores the option
 				kind, keys = peer.Dnsmasq4, "      server-id-override: true\n"
 			}
 			_, err := peer.StartServer4(s, kind, peer.Server4Config{Interface: "s0", Address: netip.MustParseAddr("10.9.0.2"), Subnets: []netip.Prefix{subnet4}})

@@ -22,9 +22,8 @@ import (
 // everything is a mix in which every kind comes up; 16 is the sum of weights.
 const everything = "solicit=2,request=3,renew=3,rebind=1,release=1,information-request=1,rapid=2,four-way=3"
 
-// Kea on the link answers every kind of exchange, and tshark finds nothing wrong
-// with what is said. Nothing is lost however slow the machine: the timeout is
-// long.
+// Kea on the link answers every kind of exchange, and tshark finds nothing wrong with the
+// messages. Nothing is lost, however slow the machine is, because the timeout is long.
 func TestKeaOnTheLink(t *testing.T) {
 	for _, ias := range []string{"pd", "both"} {
 		t.Run(ias, func(t *testing.T) {
@@ -64,8 +63,8 @@ func wantAllAnswered(t *testing.T, got outcome, n int) {
 	}
 }
 
-// wantSpoken looks at the clients' messages with tshark's eyes: addresses of the
-// sender, its identifier and what it asks for.
+// wantSpoken checks the clients' messages as tshark decodes them: the addresses of the sender,
+// its identifier, and what it asks for.
 func wantSpoken(t *testing.T, tap *capture.Capture, ias string) {
 	t.Helper()
 	rows, err := tap.Fields("udp.dstport == 547", "eth.src", "ipv6.src", "dhcpv6.duid.bytes", "dhcpv6.iaid", "dhcpv6.msgtype", "udp.checksum.status", "dhcpv6.elapsed_time")
@@ -101,11 +100,11 @@ func wantSpoken(t *testing.T, tap *capture.Capture, ias string) {
 	}
 }
 
-// wantLeases: Kea's file has a line for each grant, renewal and release. The
-// clients that have been granted something are those that play here.
+// wantLeases checks Kea's lease file, which has a line for each grant, renewal and release: the
+// clients that were granted something are those of this test.
 func wantLeases(t *testing.T, rows [][]string, ias string) {
 	t.Helper()
-	const prefix = "2" // lease_type of a delegation; 0 is of an address
+	const prefix = "2" // the lease_type of a delegation; that of an address is 0
 	granted := map[string]map[string]bool{}
 	for _, row := range rows {
 		duid, kind := strings.ReplaceAll(row[1], ":", ""), row[6]
@@ -117,8 +116,8 @@ func wantLeases(t *testing.T, rows [][]string, ias string) {
 		}
 		granted[kind][duid] = true
 	}
-	// 20 prepared and 30 Requests of newcomers; some of those come again after a
-	// Release, 10 at most.
+	// 20 clients were prepared, and newcomers sent 30 Requests; at most 10 of those are from
+	// clients that come again after a Release.
 	if n := len(granted[prefix]); n < 40 {
 		t.Errorf("%d clients have had a prefix, want 40 at least", n)
 	}
@@ -127,7 +126,7 @@ func wantLeases(t *testing.T, rows [][]string, ias string) {
 	}
 }
 
-// As a relay agent in front of the clients, to servers beyond a router.
+// The load generator plays a relay agent in front of the clients, to servers behind a router.
 func TestRelayed(t *testing.T) {
 	for kind, name := range map[peer.ServerKind]string{peer.Kea: "--interface-id port7", peer.Dhcpd: ""} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -151,8 +150,8 @@ func TestRelayed(t *testing.T) {
 	}
 }
 
-// wantRelayed looks at all Relay-forwards that were recorded; a busy machine may
-// have lost some of the recording.
+// wantRelayed checks all Relay-forwards that were recorded. On a busy machine some may be missing
+// in the recording.
 func wantRelayed(t *testing.T, tap *capture.Capture, named bool) {
 	t.Helper()
 	rows, err := tap.Fields("udp.dstport == 547 && dhcpv6.msgtype == 12", "dhcpv6.linkaddr", "dhcpv6.interface_id", "ipv6.src", "dhcpv6.hopcount")
@@ -169,8 +168,7 @@ func wantRelayed(t *testing.T, tap *capture.Capture, named bool) {
 	}
 }
 
-// Through a relay that delegates: its kernel has a route for each prefix that a
-// client holds.
+// Through a relay that delegates: its kernel has a route for each prefix that a client holds.
 func TestThroughFairlead(t *testing.T) {
 	top, err := lab.ForTest(t).Topology(lab.Plan{Clients: 1})
 	need(t, err)
@@ -196,7 +194,7 @@ func TestThroughFairlead(t *testing.T) {
 	}
 }
 
-// A server that says nothing any more: everything is lost, nothing is made up.
+// If a server stops answering, every exchange is lost, and no answer is made up.
 func TestLoss(t *testing.T) {
 	c, s := cable(t)
 	server := kea(t, s)
@@ -208,7 +206,7 @@ func TestLoss(t *testing.T) {
 	if got.code != 1 || !strings.Contains(got.err, "100 % of the exchanges were not answered in time, --max-loss is 99.5") {
 		t.Errorf("exit code %d, %s", got.code, got.err)
 	}
-	// Each ten wait for their timeout.
+	// Ten exchanges at a time wait for their timeout.
 	if got.Seconds < 0.5 {
 		t.Errorf("%d exchanges ten at a time, each in vain for 50 ms, took %.3f s", got.Offered, got.Seconds)
 	}
@@ -233,7 +231,7 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// Of clients that hold nothing there is an end.
+// There are only so many clients that hold nothing.
 func TestExhausted(t *testing.T) {
 	c, s := cable(t)
 	kea(t, s)
@@ -243,8 +241,8 @@ func TestExhausted(t *testing.T) {
 	}
 }
 
-// A server that was away for a while: what it answers afterwards is late, and
-// nothing is counted twice.
+// If a server was away for a while, what it answers afterwards is late, and nothing is counted
+// twice.
 func TestLate(t *testing.T) {
 	c, s := cable(t)
 	server := kea(t, s)
@@ -275,7 +273,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends the measurement, and what was measured is told.
+// Ctrl-C ends the measurement, and what was measured is printed.
 func TestInterrupted(t *testing.T) {
 	c, s := cable(t)
 	kea(t, s)
@@ -297,7 +295,7 @@ func TestInterrupted(t *testing.T) {
 			t.Errorf("%s\nhas no %q", log, want)
 		}
 	}
-	// Before anything is measured there is nothing to tell.
+	// Before anything is measured there is nothing to print.
 	p, err = s.Start(lab.Command{Name: "load", Args: []string{labtest.Program(), "load", "--interface", "s0", "--mix", "renew", "--prepare", "5"}})
 	need(t, err)
 	need(t, p.Logged(patience, "playing"))

@@ -17,8 +17,8 @@ type Options struct {
 	First     uint32
 	Clients   int
 	Mix       loadgen.Mix
-	IAs       loadgen.IAs // of DHCPv6
-	Broadcast bool        // of DHCPv4: clients without a lease ask for broadcast answers
+	IAs       loadgen.IAs // for DHCPv6
+	Broadcast bool        // for DHCPv4: clients without a lease ask for broadcast answers
 
 	Rate    float64 // exchanges a second; 0: a window
 	Window  int     // exchanges under way at a time
@@ -29,10 +29,10 @@ type Options struct {
 	Prepare  int // clients that get a lease before it begins
 	Seed     uint32
 
-	// Server, if valid, is spoken to as a relay agent does.
+	// Server, if valid, is the server to which messages are sent, as a relay agent sends them.
 	Server      netip.Addr
-	Local       netip.Addr // of the relay agent, in DHCPv6
-	LinkAddress netip.Addr // in DHCPv4 giaddr, which is the relay agent's own
+	Local       netip.Addr // of the relay agent, for DHCPv6
+	LinkAddress netip.Addr // for DHCPv4 it is giaddr, which is the relay agent's own address
 	InterfaceID string
 
 	MaxLoss float64 // percent; if more is lost, Run returns an error. Negative: no limit

@@ -36,17 +36,18 @@ func (p *pace) intended(now time.Duration) time.Duration {
 }
 
 const (
-	// From these on, the generator looks for answers after each nap, instead of being woken by
-	// each.
+	// From these values on, the generator looks for answers after each nap, instead of being
+	// woken by each answer.
 	busyRate   = 20_000
 	busyWindow = 16
-	// Naps cost latency only where they delay the beginning of exchanges: with a rate.
+	// With a rate, naps are shorter, because they delay the beginning of exchanges, which adds to
+	// the latency.
 	napInRate   = 50 * time.Microsecond
 	napInWindow = 100 * time.Microsecond
 )
 
-// nap is how long to sleep before looking again, when there is always something to do soon; 0
-// means to wait until there is.
+// nap returns how long to sleep before looking again, if there is always something to do soon; 0
+// means to wait until there is something.
 func (p *pace) nap() time.Duration {
 	switch {
 	case p.rate >= busyRate:

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// An open loop is due exactly what should have begun by now, however late it is
-// looked at.
+// An open loop begins exactly the exchanges that should have begun by now, however late it is
+// asked.
 func TestPaceRate(t *testing.T) {
 	for _, rate := range []float64{0.5, 1, 3, 2000, 77_777, 1_000_000} {
 		p := pace{rate: rate, start: 5 * time.Second}
@@ -24,14 +24,14 @@ func TestPaceRate(t *testing.T) {
 			}
 			p.begun++
 		}
-		// A second without a look.
+		// This is after a second in which nobody asked.
 		if late := p.allowed(p.intended(0)+time.Second, 0); late < int(rate)-1 || late > int(rate)+2 {
 			t.Errorf("%g/s: %d are due after a second", rate, late)
 		}
 	}
 }
 
-// A closed loop has room for what is not under way, and begins it now.
+// A closed loop begins as many exchanges as the window has room for, and begins them now.
 func TestPaceWindow(t *testing.T) {
 	p := pace{window: 10}
 	if n := p.allowed(time.Hour, 3); n != 7 {
@@ -45,7 +45,7 @@ func TestPaceWindow(t *testing.T) {
 	}
 }
 
-// Who is always busy is not woken for each answer; who is not, is.
+// A generator that is always busy is not woken for each answer; one that is not busy is.
 func TestPaceNap(t *testing.T) {
 	for p, want := range map[pace]time.Duration{
 		{rate: 2000, window: 64}:   0,

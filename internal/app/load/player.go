@@ -23,7 +23,7 @@ type player struct {
 	engine *loadgen.Engine
 	port   port
 	base   time.Time     // instant 0
-	now    time.Duration // this turn
+	now    time.Duration // the time of this turn
 	wall   int64         // the wall clock at instant 0
 	unsent int           // messages of this turn that could not be sent
 	hear   func(client uint32, arrived int64, message []byte)

@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/core/loadgen"
 )
 
-// reporter tells people and programs the progress and the result.
+// reporter writes the progress and the result, for people and for programs.
 type reporter struct {
 	options Options
 	out     io.Writer // the result, or lines of JSON
@@ -22,8 +22,8 @@ type reporter struct {
 
 // result is what is known at the end.
 type result struct {
-	seconds   float64 // of sending
-	inTime    uint64  // answered in those seconds
+	seconds   float64 // how long exchanges were begun
+	inTime    uint64  // exchanges that were answered in those seconds
 	tally     *loadgen.Tally
 	dropped   uint64
 	exhausted bool // there was no client left for an exchange of the mix
@@ -75,7 +75,7 @@ type resultJSON struct {
 type progressJSON struct {
 	Event    string  `json:"event"`
 	Seconds  float64 `json:"seconds"`
-	Offered  uint64  `json:"offered"` // these three since the progress before
+	Offered  uint64  `json:"offered"` // these three count from the progress before
 	Answered uint64  `json:"answered"`
 	Lost     uint64  `json:"lost"`
 	P50      micros  `json:"p50_us"`

@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// sample is a result with something of everything.
+// sample returns a result that has something in every part.
 func sample() *result {
 	t := new(loadgen.Tally)
 	s := &t.Kinds[loadgen.Solicit]
@@ -34,7 +34,7 @@ func TestTable(t *testing.T) {
 	if err := r.result(sample()); err != nil {
 		t.Fatal(err)
 	}
-	// Exactly it would be 49, 88 and 97 ms for Solicits, 78 and 96 ms for all.
+	// The exact values would be 49, 88 and 97 ms for Solicits, and 78 and 96 ms for all.
 	const want = `  exchange  offered  answered  late  lost  not sent   min      p50      p90      p99    max
    solicit      100        97     1     2         4  1 ms  48.9 ms  87.8 ms    97 ms  97 ms
      renew      100       100     0     0         0  0 us     0 us     0 us     0 us   0 us
@@ -76,7 +76,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Two lines of progress: the second is about the time since the first.
+// Of two lines of progress, the second is about the time since the first.
 func TestProgress(t *testing.T) {
 	var out, log strings.Builder
 	people := &reporter{log: &log}
@@ -107,7 +107,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// The limit on losses is on what was not answered in time, late or never.
+// The limit on losses counts everything that was not answered in time: late answers, and those
+// that never came.
 func TestMaxLoss(t *testing.T) {
 	for limit, want := range map[float64]error{-1: nil, 0: ErrLoss, 1.4: ErrLoss, 1.5: nil, 100: nil} {
 		r := &reporter{options: Options{MaxLoss: limit}, out: new(strings.Builder), log: new(strings.Builder)}

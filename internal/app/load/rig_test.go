@@ -20,24 +20,24 @@ import (
 
 func TestMain(m *testing.M) { labtest.Main(m) }
 
-// patience is for what will surely happen, on a machine however slow.
+// patience is the time to wait for something that surely happens, however slow the machine is.
 const patience = labtest.Patience
 
-// What every test says often.
+// These are used in most tests.
 var (
 	need  = labtest.Need
 	cable = labtest.Cable
 )
 
-// played are the clients, by index, that tests with Kea on the link play.
+// These are the clients, by index, that the tests with Kea on the link play.
 const (
 	playedFirst = 1000
 	played      = 60
 )
 
-// kea serves the clients of the link s0 themselves. Its kernel knows them already:
-// the neighbour table is one for all namespaces, and others may have filled it,
-// but has always room for entries that were made by hand.
+// kea returns a server that serves the clients of the link s0 directly. Its kernel knows the
+// clients already, by entries of the neighbour table that were made by hand: the table is shared
+// by all namespaces, and others may have filled it, but it always has room for such entries.
 func kea(t *testing.T, d *lab.Node) *lab.Proc {
 	t.Helper()
 	var lines []string
@@ -66,7 +66,7 @@ func kea(t *testing.T, d *lab.Node) *lab.Proc {
 	return p
 }
 
-// leases are the lines of Kea's own lease file.
+// leases returns the lines of Kea's own lease file.
 func leases(t *testing.T, d *lab.Node, folder, name string) [][]string {
 	t.Helper()
 	dir, err := d.Folder(folder)
@@ -96,7 +96,7 @@ type Report struct {
 	Exhausted  bool
 }
 
-// outcome is what a run left behind.
+// outcome is the result of a run.
 type outcome struct {
 	events []string // in order
 	Report
@@ -105,7 +105,7 @@ type outcome struct {
 	code int
 }
 
-// run plays with --json and the words of a text added.
+// run plays with --json and the arguments in words.
 func run(t *testing.T, d *lab.Node, words string) outcome {
 	t.Helper()
 	var o outcome

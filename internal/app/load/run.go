@@ -80,7 +80,7 @@ func open(o Options, unsent func(uint32)) (port, error) {
 	return p, nil
 }
 
-// play is all phases.
+// play runs all phases.
 func play(ctx context.Context, o Options, p *player, r *reporter) error {
 	var stop atomic.Bool
 	defer context.AfterFunc(ctx, func() { stop.Store(true) })()
@@ -110,7 +110,7 @@ type session struct {
 	report  *reporter
 }
 
-// findServer has the first client ask until a server has told its name.
+// findServer has the first client ask until a server has answered with its identifier.
 func (s *session) findServer() error {
 	s.look()
 	begun, next := s.now, s.now

@@ -28,7 +28,7 @@ func (r *reporter) table(x *result, total *loadgen.Count, offeredRate, answeredR
 	if kinds != 1 {
 		row("all", total)
 	}
-	w.Flush() // to a Builder, which takes everything
+	w.Flush() // to a Builder, which returns no error
 	fmt.Fprintf(&b, "\n%.0f exchanges a second offered and %.0f answered, for %.1f s; %.3g %% not answered in time\n",
 		offeredRate, answeredRate, x.seconds, lossPercent(total))
 	if x.tally.Unexpected > 0 {

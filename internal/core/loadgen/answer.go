@@ -3,8 +3,8 @@ package loadgen
 import "time"
 
 // Answer takes a message that came for the client with an index at an instant.
-// When that calls for another message at once, the Request that takes up an offer, it is
-// appended and true returned.
+// When that calls for another message at once, which is the Request that takes up an offer, the
+// message is appended and true is returned.
 func (e *Engine) Answer(b []byte, index uint32, at time.Duration, message []byte) ([]byte, Message, bool) {
 	a, is := e.family.read(message)
 	s, found := e.ring.find(a.xid)

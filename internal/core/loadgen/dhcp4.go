@@ -7,8 +7,8 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// dhcpv4 is RFC 2131 sections 4.3 and 4.4. A Request takes up an offer, so that new clients
-// begin with a Discover. No server answers a Release, so that there is nothing to measure.
+// dhcpv4 follows RFC 2131 sections 4.3 and 4.4. A Request takes up an offer, so a new client
+// begins with a Discover. No server answers a Release, so there is nothing to measure with one.
 var dhcpv4 = profile{
 	name: "DHCPv4",
 	traits: [Kinds]trait{
@@ -40,8 +40,8 @@ const (
 	withLease = 1 // binding.variant of a client that holds or was offered something
 )
 
-// newTemplate4 makes a message of type t with the options that RFC 2131 section 4.4.1, table
-// 5, has for it. Holds says that the client has an address, which is in ciaddr then.
+// newTemplate4 makes a message of type t with the options that RFC 2131 section 4.4.1, table 5,
+// requires in it. holds says that the client has an address, which is then in ciaddr.
 func newTemplate4(c *Config, t dhcp4.MessageType, holds bool) (template, []byte) {
 	p := template{xid: 4, index: []int{atCHAddr4 + 2}}
 	h := dhcp4.Header{Op: dhcp4.BOOTRequest, HType: dhcp4.HardwareEthernet}
@@ -58,7 +58,7 @@ func newTemplate4(c *Config, t dhcp4.MessageType, holds bool) (template, []byte)
 	return p, dhcp4.AppendParameterRequestList(b, wanted4...)
 }
 
-// whole ends the message of a template.
+// whole completes the message of a template.
 func (t template) whole(b []byte) template {
 	t.octets = dhcp4.AppendEnd(b, 0)
 	return t
@@ -78,8 +78,8 @@ func ofType4(c *Config, t dhcp4.MessageType, holds bool) template {
 	return p.whole(b)
 }
 
-// newServer4 makes the messages that are for a server: the Request that takes up its offer,
-// and the Request that it alone gets, which does not name it (RFC 2131 section 4.3.2).
+// newServer4 makes the messages that are for one server: the Request that takes up its offer, and
+// the Request that is sent to it alone and does not name it (RFC 2131 section 4.3.2).
 func newServer4(id []byte, c *Config) *server {
 	s := &server{id: id}
 	p, b := newTemplate4(c, dhcp4.Request, false)
@@ -91,7 +91,7 @@ func newServer4(id []byte, c *Config) *server {
 	return s
 }
 
-// read4 takes what RFC 2131 section 4.3.1, table 3, has servers say. All three types name
+// read4 accepts what servers may send by RFC 2131 section 4.3.1, table 3. All three types name
 // the server, and an Offer has an address.
 func read4(message []byte) (answer, bool) {
 	m, err := dhcp4.ParseMessage(message)

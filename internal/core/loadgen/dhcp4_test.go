@@ -14,7 +14,7 @@ import (
 	"fairlead/internal/core/loadgen"
 )
 
-// rig4 is an Engine of DHCPv4 clients, and servers that a foreign library answers for.
+// rig4 is an Engine of DHCPv4 clients. Answers of servers are made by a foreign library.
 type rig4 struct{ rig }
 
 func newRig4(t *testing.T, clients int, mix string) *rig4 {
@@ -49,7 +49,7 @@ func (r *rig4) read(m loadgen.Message, b []byte) sent4 {
 	return sent4{m, d}
 }
 
-// say begins an exchange, which must be possible.
+// say begins an exchange, and fails the test if it is not possible.
 func (r *rig4) say(k loadgen.Kind) sent4 {
 	r.t.Helper()
 	b, m, ok := r.Begin(nil, k, r.now, r.now)
@@ -64,7 +64,7 @@ var (
 	another4 = netip.MustParseAddr("192.0.2.2")
 )
 
-// answer4 is what a server says to a message.
+// answer returns what a server answers to a message.
 func (r *rig4) answer(to sent4, t dhcpv4.MessageType, yours string, more ...dhcpv4.Modifier) []byte {
 	r.t.Helper()
 	all := []dhcpv4.Modifier{
@@ -111,8 +111,8 @@ func of(server netip.Addr) dhcpv4.Modifier {
 	return dhcpv4.WithOption(dhcpv4.OptServerIdentifier(server.AsSlice()))
 }
 
-// describe writes a message of client 0x01020304 in a line, and fails for what is the same
-// in all.
+// describe writes a message of client 0x01020304 in one line, and fails the test for a wrong
+// value in what is the same in all messages.
 func (r *rig4) describe(m sent4) string {
 	r.t.Helper()
 	const mac = "02:fa:01:02:03:04"
@@ -155,8 +155,8 @@ func (r *rig4) describe(m sent4) string {
 	return strings.Join(parts, " ")
 }
 
-// What each message has in it, and from where to where it goes (RFC 2131 section 4.3.2,
-// table 4, and section 4.4.1, table 5), as a foreign decoder reads it.
+// What each message contains, and from where to where it goes (RFC 2131 section 4.3.2, table 4,
+// and section 4.4.1, table 5), as a foreign decoder reads it.
 func TestMessages4(t *testing.T) {
 	for _, broadcast := range []bool{false, true} {
 		t.Run(fmt.Sprint("broadcast ", broadcast), func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestMessages4(t *testing.T) {
 	}
 }
 
-// A lease from its grant on: by whom it is renewed, and what a renewal changes.
+// A lease is followed from its grant: which server renews it, and what a renewal changes.
 func TestLease4(t *testing.T) {
 	r := newRig4(t, 3, "request,renew,rebind,inform")
 	if _, _, ok := r.Begin(nil, loadgen.Renew, r.now, r.now); ok {
@@ -212,7 +212,7 @@ func TestLease4(t *testing.T) {
 	r.hear(1, wantRenewal(7000, "198.51.100.7", server4), dhcpv4.MessageTypeAck, "198.51.100.9")
 	wantRenewal(7001, "198.51.100.8", another4)
 	wantRenewal(7000, "198.51.100.9", server4)
-	// An ACK to a Rebind is by whatever server has the lease from then on.
+	// If a server acknowledges a Rebind, the lease is that server's from then on.
 	if m := r.say(loadgen.Rebind); m.Client != 7001 {
 		t.Errorf("client %d rebinds", m.Client)
 	} else {
@@ -220,7 +220,7 @@ func TestLease4(t *testing.T) {
 	}
 	r.say(loadgen.Rebind)
 	wantRenewal(7001, "198.51.100.8", server4)
-	// The answer to an Inform has no address (RFC 2131 section 4.3.5), and takes none.
+	// The answer to an Inform has no address (RFC 2131 section 4.3.5), and takes no address away.
 	r.hear(1, r.say(loadgen.InformationRequest), dhcpv4.MessageTypeAck, "")
 	r.want(loadgen.InformationRequest, counts{offered: 1, answered: 1})
 	if r.Holders() != 2 {
@@ -235,7 +235,7 @@ func TestLease4(t *testing.T) {
 	r.wantUnexpected(0)
 }
 
-// The whole of four messages is one exchange, timed from its beginning.
+// All four messages are one exchange, timed from its beginning.
 func TestFourWay4(t *testing.T) {
 	r := newRig4(t, 1, "four-way")
 	request := r.offer(r.say(loadgen.FourWay), "198.51.100.7")
@@ -249,7 +249,7 @@ func TestFourWay4(t *testing.T) {
 	}
 }
 
-// A NAK ends an exchange, is told, and takes the lease.
+// A NAK ends an exchange, is counted as a status, and takes the lease away.
 func TestNAK4(t *testing.T) {
 	r := newRig4(t, 1, "request,renew")
 	request := r.offer(r.say(loadgen.Request), "198.51.100.7")
@@ -272,7 +272,7 @@ func TestNAK4(t *testing.T) {
 	}
 }
 
-// Whose exchange is lost, at the first message or at the second, may ask again.
+// A client whose exchange is lost, at the first message or at the second, may ask again.
 func TestLostRequest4(t *testing.T) {
 	r := newRig4(t, 1, "request")
 	lose := func() {

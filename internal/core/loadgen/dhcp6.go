@@ -7,7 +7,7 @@ type IAs struct {
 	NA, PD bool // addresses, prefixes
 }
 
-// dhcpv6 is RFC 8415 section 18.2.
+// dhcpv6 follows RFC 8415 section 18.2.
 var dhcpv6 = profile{
 	name: "DHCPv6",
 	traits: [Kinds]trait{
@@ -24,15 +24,15 @@ var dhcpv6 = profile{
 	statusName: func(code int) string { return dhcp6.StatusCode(code).String() },
 }
 
-// What real clients ask for. RFC 8415 section 21.7 has SOL_MAX_RT in every
-// Solicit, INF_MAX_RT and the refresh time in every Information-request.
+// These are the options that real clients ask for. RFC 8415 section 21.7 requires SOL_MAX_RT in
+// every Solicit, and INF_MAX_RT and the refresh time in every Information-request.
 var (
 	wanted6      = []dhcp6.OptionCode{dhcp6.OptionDNSServers, dhcp6.OptionDomainList, dhcp6.OptionSolMaxRT}
 	wantedAlone6 = []dhcp6.OptionCode{dhcp6.OptionDNSServers, dhcp6.OptionDomainList, dhcp6.OptionInformationRefreshTime, dhcp6.OptionInfMaxRT}
 )
 
-// newTemplate6 makes a message of type t with the options that RFC 8415 section
-// 18.2 wants in it. Variant says which IAs have a lease in them.
+// newTemplate6 makes a message of type t with the options that RFC 8415 section 18.2 requires in
+// it. variant says which IAs have a lease in them.
 func newTemplate6(t dhcp6.MessageType, rapid bool, server dhcp6.DUID, ias IAs, variant int) template {
 	p := template{above: uint32(t) << 24}
 	b := dhcp6.AppendMessageHeader(nil, t, 0)
@@ -67,8 +67,8 @@ func newTemplate6(t dhcp6.MessageType, rapid bool, server dhcp6.DUID, ias IAs, v
 	return p
 }
 
-// appendIA appends an IA with a place for a lease or without. T1, T2 and the
-// lifetimes are 0, as RFC 8415 sections 21.4 to 21.22 have it for clients.
+// appendIA appends an IA, with a place for a lease or without. T1, T2 and the lifetimes are 0, as
+// RFC 8415 sections 21.4 to 21.22 require it of clients.
 func (t *template) appendIA(b []byte, code dhcp6.OptionCode, with bool) []byte {
 	b, mark := dhcp6.BeginIA(b, code, IAID, 0, 0)
 	switch {
@@ -163,7 +163,7 @@ func (b *binding) lease(options dhcp6.Options) dhcp6.StatusCode {
 	return status
 }
 
-// worse is the status in payload unless there is one already.
+// worse returns the status in payload, unless there is one already.
 func worse(status dhcp6.StatusCode, payload []byte) dhcp6.StatusCode {
 	if status != dhcp6.StatusSuccess {
 		return status

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// Config is what an Engine is made of.
+// Config has what an Engine is made of.
 type Config struct {
 	Family  Family
 	First   uint32 // index of the first client
 	Clients int    // how many, at least 1
 	Mix     Mix
 	IAs     IAs // DHCPv6: at least one
-	// Broadcast has clients of DHCPv4 that hold nothing ask for broadcast answers.
+	// Broadcast makes clients of DHCPv4 that hold nothing ask for broadcast answers.
 	Broadcast bool
 	Timeout   time.Duration // an answer that takes longer is late; above 0
-	// Slots is how many messages are remembered: at least as many as can be
-	// sent within a timeout, better a few times that, so that late answers are
-	// told from foreign ones.
+	// Slots is how many messages are remembered: at least as many as can be sent within a
+	// timeout. A few times as many are better, so that late answers can be told from foreign
+	// ones.
 	Slots int
 	Seed  uint32 // of the transaction-ids
 }
@@ -27,8 +27,9 @@ type Config struct {
 type Message struct {
 	Client uint32 // index of the sender
 	Number uint32 // for Unsent
-	// From is the sender's address, and To that of the only server that is to get the
-	// message. Not valid: the client has none of its own yet, and the message is for all.
+	// From is the sender's address, and To that of the only server that is to get the message.
+	// From is not valid if the client has no address of its own yet, and To is not valid if the
+	// message is for all servers.
 	From, To netip.Addr
 }
 
@@ -47,11 +48,11 @@ type Engine struct {
 	underway int
 }
 
-// maxServers is how many servers on one link are told apart; messages to others
-// are addressed to the first.
+// maxServers is how many servers on one link are told apart. Messages to further servers are
+// addressed to the first one.
 const maxServers = 16
 
-// New makes clients without leases. Begin does not choose them until Admit.
+// New makes clients without leases. Begin does not choose them before Admit is called.
 func New(c Config) *Engine {
 	return &Engine{
 		config:  c,
@@ -64,8 +65,8 @@ func New(c Config) *Engine {
 	}
 }
 
-// Admit lets the clients from one position in the pool up to, and without,
-// another be granted leases, in that order.
+// Admit allows the clients from position from in the pool up to, but not including, position to,
+// to be granted leases, in that order.
 func (e *Engine) Admit(from, to int) {
 	for n := from; n < to; n++ {
 		e.pool.waiting(uint32(n))
@@ -154,9 +155,9 @@ func (e *Engine) send(b []byte, n uint32, s slot) ([]byte, Message) {
 	return e.template(s.kind, s.second, c).stamp(b, client, s.xid, &c.held), m
 }
 
-// envelope is from and to which address a message goes, where those are the client's and the
-// server's own. A client of DHCPv4 that holds an address uses it (RFC 2131 section 4.3.2), and
-// only a message to a known server does not go to all.
+// envelope returns the source and destination addresses of a message, where they are the client's
+// and the server's own. A client of DHCPv4 that holds an address uses it (RFC 2131 section
+// 4.3.2). A message that is not for one known server goes to all.
 func (e *Engine) envelope(k Kind, c *client) (from, to netip.Addr) {
 	t := &e.family.traits[k]
 	if e.config.Family != DHCPv4 || t.speaker != holder {
@@ -236,15 +237,15 @@ func (e *Engine) overdue(s *slot) {
 	e.giveUp(s)
 }
 
-// giveUp puts a client back whose Request, or whose Release, was not answered.
+// giveUp returns a client to the pool whose Request or Release was not answered.
 func (e *Engine) giveUp(s *slot) {
 	if s.kind == Request || s.kind == Release {
 		e.pool.waiting(s.client)
 	}
 }
 
-// serverNumber is the place of a server with a valid identifier in e.servers,
-// made if there is none.
+// serverNumber returns the place in e.servers of the server with this valid identifier, and adds
+// the server if it is not there.
 func (e *Engine) serverNumber(id []byte) uint8 {
 	for i, s := range e.servers {
 		if string(s.id) == string(id) {

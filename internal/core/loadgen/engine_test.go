@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// A delegation from its grant to its release: what is said, and by whom.
+// A delegation is followed from its grant to its release: which client sends what.
 func TestDelegation(t *testing.T) {
 	r := newRig(t, 3, "request,renew,rebind,release")
 	r.meet()
@@ -46,7 +46,7 @@ func TestDelegation(t *testing.T) {
 	if r.Holders() != 1 {
 		t.Errorf("%d clients hold a delegation after a Release, want 1", r.Holders())
 	}
-	// 7002 never held one, and 7001 none any more; in that order.
+	// 7002 never held a delegation, and 7001 holds none any more. They come in this order.
 	for _, want := range []uint32{7002, 7001} {
 		if m := r.grant("2001:db8:300::/56"); m.Client != want {
 			t.Errorf("client %d is the newcomer, want %d", m.Client, want)
@@ -58,8 +58,7 @@ func TestDelegation(t *testing.T) {
 	r.wantUnexpected(0)
 }
 
-// A Renew that moves a client to another prefix, and one to which the server
-// knows nothing.
+// One Renew moves a client to another prefix, and for another Renew the server has no binding.
 func TestRenewMoves(t *testing.T) {
 	r := newRig(t, 1, "request,renew")
 	r.meet()
@@ -78,8 +77,8 @@ func TestRenewMoves(t *testing.T) {
 	}
 }
 
-// The whole of four messages is one exchange, timed from its beginning, and the
-// Request names what was offered.
+// All four messages are one exchange, timed from its beginning, and the Request names what was
+// offered.
 func TestFourWay(t *testing.T) {
 	r := newRig(t, 1, "four-way")
 	solicit := r.say(loadgen.FourWay)
@@ -113,8 +112,8 @@ func TestFourWayRefused(t *testing.T) {
 	}
 }
 
-// Not answered in time is lost; answered after that is late and not lost; and a
-// second answer is nobody's.
+// An exchange that is not answered in time is lost. If it is answered after that, it is late and
+// not lost. A second answer belongs to no exchange.
 func TestLateAndLost(t *testing.T) {
 	r := newRig(t, 2, "solicit")
 	first, second := r.say(loadgen.Solicit), r.say(loadgen.Solicit)
@@ -135,7 +134,7 @@ func TestLateAndLost(t *testing.T) {
 	r.hear(1, first, dhcp6.Advertise, nil)
 	r.want(loadgen.Solicit, counts{offered: 2, late: 1, lost: 1})
 	r.wantUnexpected(1)
-	// Late before it was looked for.
+	// This answer is late before Expire was called.
 	third := r.say(loadgen.Solicit)
 	r.hear(timeout+1, third, dhcp6.Advertise, nil)
 	r.want(loadgen.Solicit, counts{offered: 3, late: 2, lost: 1})
@@ -150,7 +149,7 @@ func TestLateAndLost(t *testing.T) {
 	_ = second
 }
 
-// A four-way exchange whose Advertise is late is lost, once.
+// A four-way exchange whose Advertise is late is lost, and counted as lost once.
 func TestLateAdvertise(t *testing.T) {
 	for name, expire := range map[string]bool{"looked for": true, "not yet": false} {
 		t.Run(name, func(t *testing.T) {
@@ -172,8 +171,8 @@ func TestLateAdvertise(t *testing.T) {
 	}
 }
 
-// What was asked for and not granted may be asked for again; what was lost
-// grants when it comes late.
+// A client that asked and was granted nothing may ask again. If an exchange is lost, its answer
+// still grants when it comes late.
 func TestLostRequest(t *testing.T) {
 	r := newRig(t, 1, "request")
 	r.meet()
@@ -199,7 +198,7 @@ func TestLostRequest(t *testing.T) {
 	r.want(loadgen.Request, counts{offered: 2, late: 1, lost: 1})
 }
 
-// What could not be sent was not offered.
+// A message that could not be sent does not count as offered.
 func TestUnsent(t *testing.T) {
 	r := newRig(t, 1, "request,four-way")
 	r.meet()
@@ -217,7 +216,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-// Messages that are no answer to anything change nothing.
+// Messages that answer nothing change nothing.
 func TestUnexpected(t *testing.T) {
 	r := newRig(t, 2, "solicit")
 	m := r.say(loadgen.Solicit)
@@ -240,7 +239,7 @@ func TestUnexpected(t *testing.T) {
 		}
 	}
 	r.want(loadgen.Solicit, counts{offered: 1})
-	// An answer to what was asked before the count began is not counted in it.
+	// An answer to a message that was sent before Restart is not counted after it.
 	r.Restart()
 	r.hear(1, m, dhcp6.Advertise, nil)
 	r.want(loadgen.Solicit, counts{})
@@ -253,7 +252,7 @@ func TestUnexpected(t *testing.T) {
 	}
 }
 
-// With more under way than is remembered, the oldest are given up.
+// If more exchanges are under way than are remembered, the oldest are given up.
 func TestRingFull(t *testing.T) {
 	r := newRig(t, 10, "solicit")
 	const remembered = 1024
@@ -271,7 +270,7 @@ func TestRingFull(t *testing.T) {
 	}
 }
 
-// While nobody holds a delegation, somebody is granted one first.
+// While no client holds a delegation, one is granted first.
 func TestNextWithoutHolders(t *testing.T) {
 	r := newRig(t, 4, "renew=3,four-way=1,solicit=0")
 	for range 8 {

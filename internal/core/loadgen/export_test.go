@@ -1,4 +1,4 @@
 package loadgen
 
-// Count is how many durations were added.
+// Count returns how many durations were added.
 func (h *Histogram) Count() uint64 { return h.total }

@@ -28,7 +28,8 @@ type profile struct {
 
 	newGeneral func(c *Config) *general
 	newServer  func(id []byte, c *Config) *server
-	// read parses a message. It is not ok if it is no answer to a client, or names no server.
+	// read parses a message. It returns false if the message is no answer to a client, or names
+	// no server.
 	read       func(message []byte) (answer, bool)
 	statusName func(code int) string
 }
@@ -38,14 +39,14 @@ type trait struct {
 	name    string // as ParseMix reads it; empty: the family has no such exchange
 	speaker speaker
 	offered bool // the answer to the first message is an offer, which a Request takes up
-	grants  bool // the client holds a lease after it
-	named   bool // the first message is for a server that has been heard
+	grants  bool // the client holds a lease after the exchange
+	named   bool // the first message is for a server that has been heard already
 }
 
 // success is the status of an answer without a refusal.
 const success = 0
 
-// speaker tells which clients can begin an exchange.
+// speaker says which clients can begin an exchange.
 type speaker uint8
 
 const (
@@ -57,24 +58,24 @@ const (
 // answer is the content of a server's message.
 type answer struct {
 	xid    uint32
-	offer  bool   // an Advertise or an Offer
-	server []byte // its identifier, which is valid
-	status uint16 // the first that is not success
-	gone   bool   // the client has no lease any more
+	offer  bool   // it is an Advertise or an Offer
+	server []byte // the server's identifier, which is valid
+	status uint16 // the first status that is not success
+	gone   bool   // the server says that the client has no lease any more
 	got    binding
 }
 
-// binding is a client's lease, or the lease that it was offered. An IPv4 address is the
-// last four octets of address.
+// binding is a client's lease, or the lease that it was offered. An IPv4 address is in the last
+// four octets of address.
 type binding struct {
-	address [16]byte // if na
-	prefix  [17]byte // IA_PD's: the length, then 16 octets, if pd
+	address [16]byte // valid if na
+	prefix  [17]byte // of the IA_PD: the length, then 16 octets; valid if pd
 	na, pd  bool
 }
 
 func (b *binding) empty() bool { return !b.na && !b.pd }
 
-// Which of the leases there are, as an index of templates.
+// variant returns which of the leases there are, as an index of templates.
 func (b *binding) variant() int {
 	v := 0
 	if b.na {
@@ -88,13 +89,13 @@ func (b *binding) variant() int {
 
 const variants = 4
 
-// general are the messages that are for any server.
+// general has the messages that are for any server.
 type general struct {
 	solicit, rapid, information template
 	rebind                      [variants]template
 }
 
-// server is a server that was heard, and the messages that are for it.
+// server is a server that was heard, with the messages that are for it.
 type server struct {
 	id                      []byte
 	request, renew, release [variants]template

@@ -6,21 +6,22 @@ import (
 )
 
 const (
-	subBits     = 7 // each power of two has 128 steps: under 1 % apart
+	subBits     = 7 // each power of two has 128 steps: they are less than 1 % apart
 	subBuckets  = 1 << subBits
-	maxExponent = 40 // 2^40 ns are 18 minutes; longer ones count as that
+	maxExponent = 40 // 2^40 ns are 18 minutes; longer durations are counted as that
 	buckets     = (maxExponent - subBits + 1) * subBuckets
 )
 
-// Histogram counts durations to within 1 %, in a fixed 35 kB. The zero value is
-// ready.
+// Histogram counts durations, with an error of at most 1 %, in a fixed 35 kB. The zero value is
+// ready for use.
 type Histogram struct {
 	count    [buckets]uint32
 	total    uint64
 	min, max time.Duration
 }
 
-// bucketOf: below 128 ns exact, then 128 steps for each power of two.
+// bucketOf returns the bucket of a duration: exact below 128 ns, then 128 steps for each power of
+// two.
 func bucketOf(d time.Duration) int {
 	n := uint64(max(d, 0))
 	if n < subBuckets {
@@ -31,7 +32,7 @@ func bucketOf(d time.Duration) int {
 	return (shift+1)<<subBits + int(n>>shift) - subBuckets
 }
 
-// middle of a bucket.
+// middle returns the middle of a bucket.
 func middle(bucket int) time.Duration {
 	if bucket < subBuckets {
 		return time.Duration(bucket)
@@ -41,7 +42,7 @@ func middle(bucket int) time.Duration {
 	return time.Duration(low + 1<<shift/2)
 }
 
-// Add counts one duration; a negative one as 0.
+// Add counts one duration. A negative one counts as 0.
 func (h *Histogram) Add(d time.Duration) {
 	d = max(d, 0)
 	if h.total == 0 || d < h.min {
@@ -70,19 +71,19 @@ func (h *Histogram) Merge(other *Histogram) {
 // Reset forgets everything.
 func (h *Histogram) Reset() { *h = Histogram{} }
 
-// Min and Max are exact; 0 if there is nothing.
+// Min returns the shortest duration, exactly; 0 if there is none.
 func (h *Histogram) Min() time.Duration { return h.min }
 
-// Max is the longest.
+// Max returns the longest duration, exactly; 0 if there is none.
 func (h *Histogram) Max() time.Duration { return h.max }
 
-// Quantile is the duration that the share q, from 0 to 1, of all does not
-// exceed; 0 if there is nothing.
+// Quantile returns the duration that the share q, from 0 to 1, of all durations does not exceed;
+// 0 if there is none.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.total == 0 {
 		return 0
 	}
-	rank := min(uint64(q*float64(h.total)), h.total-1) // those before it
+	rank := min(uint64(q*float64(h.total)), h.total-1) // how many durations are before it
 	var seen uint64
 	for i, n := range h.count {
 		if seen += uint64(n); seen > rank {

@@ -9,17 +9,17 @@ import (
 	"fairlead/internal/core/loadgen"
 )
 
-// quantiles that reports use, and the ends.
+// quantiles are those that reports use, and both ends.
 var quantiles = []float64{0, 0.5, 0.9, 0.99, 0.999, 1}
 
-// A histogram and the sorted list of what was put into it agree to 1 %.
+// A histogram and a sorted list of the same durations agree to 1 %.
 func TestHistogramQuantiles(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []int{1, 2, 10, 1000, 50000} {
 		var h, left, right loadgen.Histogram
 		var all []time.Duration
 		for i := range n {
-			// From nanoseconds to minutes, evenly in the logarithm.
+			// The durations are from nanoseconds to minutes, spread evenly in the logarithm.
 			d := time.Duration(1<<random.IntN(37)) + time.Duration(random.IntN(1<<random.IntN(36)))
 			all = append(all, d)
 			h.Add(d)
@@ -47,7 +47,7 @@ func TestHistogramQuantiles(t *testing.T) {
 	}
 }
 
-// What is out of the ordinary does no harm.
+// Extreme values do no harm.
 func TestHistogramEnds(t *testing.T) {
 	var h loadgen.Histogram
 	if h.Quantile(0.5) != 0 || h.Min() != 0 || h.Max() != 0 {
@@ -58,7 +58,7 @@ func TestHistogramEnds(t *testing.T) {
 	if h.Min() != 0 || h.Max() != time.Hour || h.Quantile(0) != 0 {
 		t.Errorf("min %s, max %s, quantile 0 %s", h.Min(), h.Max(), h.Quantile(0))
 	}
-	// Beyond its range a quantile is too low, and says so by being its end.
+	// Beyond the range of the histogram a quantile is too low. It is then the end of the range.
 	if got := h.Quantile(1); got < 18*time.Minute || got > time.Hour {
 		t.Errorf("quantile 1: %s", got)
 	}
@@ -68,7 +68,7 @@ func TestHistogramEnds(t *testing.T) {
 	}
 }
 
-// Every duration up to 128 ns has a place of its own.
+// Every duration up to 128 ns has a bucket of its own.
 func TestHistogramExact(t *testing.T) {
 	for d := range time.Duration(128) {
 		var h loadgen.Histogram

@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// What grants nothing: an IA that is not the client's, and lifetimes of 0.
+// These grant nothing: an IA that is not the client's, and lifetimes of 0.
 func TestNoGrant(t *testing.T) {
 	for name, c := range map[string]struct {
 		iaid  uint32
@@ -38,8 +38,8 @@ func TestNoGrant(t *testing.T) {
 	}
 }
 
-// A Renew that is answered after the client has sent a Release gives it nothing
-// back.
+// If a Renew is answered after the client has sent a Release, the client holds nothing because of
+// that answer.
 func TestRenewAfterRelease(t *testing.T) {
 	r := newRig(t, 1, "request,renew,release")
 	r.meet()
@@ -55,12 +55,12 @@ func TestRenewAfterRelease(t *testing.T) {
 	}
 }
 
-// A number from long ago is nobody's any more.
+// The number of a message from long ago belongs to no message any more.
 func TestUnsentLongAgo(t *testing.T) {
 	r := newRig(t, 1, "solicit")
 	old := r.say(loadgen.Solicit)
 	r.hear(1, old, dhcp6.Advertise, nil)
-	for range 1024 { // as many as are remembered: the last takes its place
+	for range 1024 { // as many as are remembered: the last one takes its place
 		r.say(loadgen.Solicit)
 	}
 	before := r.Underway()
@@ -70,14 +70,14 @@ func TestUnsentLongAgo(t *testing.T) {
 	}
 }
 
-// Who holds something, and who comes next, against an obvious list of each, over
-// thousands of random steps.
+// The pool agrees with simple lists of who holds something and of who comes next, over thousands
+// of random steps.
 func TestPoolModel(t *testing.T) {
 	const clients = 12
 	r := newRig(t, clients, "request,renew,release,rapid")
 	r.meet()
 	random := rand.New(rand.NewPCG(7, 7))
-	var line []uint32 // who waits for a delegation, in order
+	var line []uint32 // the clients that wait for a delegation, in order
 	for n := range uint32(clients) {
 		line = append(line, 7000+n)
 	}
@@ -86,7 +86,7 @@ func TestPoolModel(t *testing.T) {
 		prefix := fmt.Sprintf("2001:db8:%x::/56", 1+random.IntN(60000))
 		switch random.IntN(4) {
 		case 0:
-			for len(line) > 0 && held[line[0]] != "" { // came by one while it waited
+			for len(line) > 0 && held[line[0]] != "" { // this client was granted one while it waited
 				line = line[1:]
 			}
 			b, m, ok := r.Begin(nil, loadgen.Request, r.now, r.now)

@@ -6,27 +6,27 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// IAID is that of every IA of every client.
+// IAID is the IAID of every IA of every client.
 const IAID = 1
 
-// macHead are the first octets of every client's link-layer address: locally
-// administered, and our own choice. The client's index follows.
+// macHead are the first octets of every client's link-layer address. They are locally
+// administered, and chosen by us. The client's index follows them.
 var macHead = [2]byte{0x02, 0xfa}
 
-// MAC is the link-layer address of the client with index n.
+// MAC returns the link-layer address of the client with index n.
 func MAC(n uint32) (mac [6]byte) {
 	copy(mac[:], macHead[:])
 	binary.BigEndian.PutUint32(mac[2:], n)
 	return mac
 }
 
-// IndexOf is the client whose link-layer address a MAC is, false if it is nobody's.
+// IndexOf returns the client that has this link-layer address, and false if no client has it.
 func IndexOf(mac [6]byte) (uint32, bool) {
 	return binary.BigEndian.Uint32(mac[2:]), [2]byte(mac[:]) == macHead
 }
 
-// LinkLocal is the link-local address that the client with index n makes of its
-// link-layer address (RFC 4291, appendix A).
+// LinkLocal returns the link-local address that the client with index n makes of its link-layer
+// address (RFC 4291, appendix A).
 func LinkLocal(n uint32) [16]byte {
 	a := [16]byte{0: 0xfe, 1: 0x80, 8: macHead[0] ^ 2, 9: macHead[1], 11: 0xff, 12: 0xfe}
 	a[10] = byte(n >> 24)
@@ -34,8 +34,8 @@ func LinkLocal(n uint32) [16]byte {
 	return a
 }
 
-// Index is the client whose link-local address a is, false if it is nobody's.
-// The slice has 16 octets.
+// Index returns the client that has the link-local address a, and false if no client has it. a
+// has 16 octets.
 func Index(a []byte) (uint32, bool) {
 	if binary.BigEndian.Uint64(a) != 0xfe80<<48 || a[8] != macHead[0]^2 || a[9] != macHead[1] || a[11] != 0xff || a[12] != 0xfe {
 		return 0, false
@@ -43,8 +43,8 @@ func Index(a []byte) (uint32, bool) {
 	return uint32(a[10])<<24 | uint32(a[13])<<16 | uint32(a[14])<<8 | uint32(a[15]), true
 }
 
-// DUID is the client identifier of the client with index n: a DUID-LL (RFC 8415
-// section 11.4). The index is its last four octets.
+// DUID returns the client identifier of the client with index n: a DUID-LL (RFC 8415 section
+// 11.4). The index is its last four octets.
 func DUID(n uint32) dhcp6.DUID {
 	mac := MAC(n)
 	return dhcp6.AppendDUIDLL(nil, dhcp6.HardwareEthernet, mac[:])

@@ -9,8 +9,8 @@ import (
 // Kind is a kind of exchange.
 type Kind uint8
 
-// The kinds, by the names of DHCPv6. DHCPv4 has the same but for some, with messages of its
-// own. Request, Rapid and FourWay make a client hold a lease.
+// The kinds, by their names in DHCPv6. DHCPv4 has nearly the same kinds, with messages of its
+// own. After Request, Rapid and FourWay a client holds a lease.
 const (
 	Solicit            Kind   = iota // Solicit, Advertise; Discover, Offer
 	Request                          // Request, Reply; all four messages; of a client that holds nothing
@@ -29,7 +29,7 @@ func (f Family) KindName(k Kind) string { return f.profile().traits[k].name }
 // Mix says how often each kind of exchange is begun, as weights.
 type Mix [Kinds]uint32
 
-// maxWeight keeps sums of weights far from overflow.
+// maxWeight keeps sums of weights far below an overflow.
 const maxWeight = 1_000_000
 
 // ParseMix reads "kind=weight,kind=weight"; a kind alone has the weight 1. At
@@ -112,9 +112,10 @@ func (f Family) NeedsServer(m Mix) bool { return f.any(m, func(t trait) bool { r
 // Grants reports whether some kind of a mix makes a client hold a lease.
 func (f Family) Grants(m Mix) bool { return f.any(m, func(t trait) bool { return t.grants }) }
 
-// picker spreads the kinds evenly: after any number of picks each kind has had
-// its share, to one. (Smooth weighted round robin: everybody gains his weight,
-// the richest is picked and pays for all.)
+// picker spreads the kinds evenly: after any number of picks each kind has had its share, with a
+// difference below one. (This is smooth weighted round robin: at each step every kind gains its
+// weight; the kind with the highest sum is picked, and the sum of all weights is subtracted from
+// it.)
 type picker struct {
 	mix    Mix
 	total  int64

@@ -14,8 +14,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Link-layer address, link-local address and identifier of a client, as RFC 4291
-// appendix A and RFC 8415 section 11.4 have them.
+// The link-layer address, link-local address and identifier of a client are as RFC 4291 appendix
+// A and RFC 8415 section 11.4 define them.
 func TestIdentity(t *testing.T) {
 	for n, want := range map[uint32][3]string{
 		0:          {"02:fa:00:00:00:00", "fe80::fa:ff:fe00:0", "00:03:00:01:02:fa:00:00:00:00"},
@@ -47,7 +47,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// Transaction-ids do not come again soon, and do not simply count.
+// Transaction-ids are not repeated soon, and do not simply count up.
 func TestTransactionIDs(t *testing.T) {
 	const messages = 1 << 18
 	e := loadgen.New(loadgen.Config{Clients: 1, Mix: loadgen.Mix{loadgen.Solicit: 1}, Timeout: timeout, Slots: 1, Seed: 5})
@@ -71,8 +71,8 @@ func TestTransactionIDs(t *testing.T) {
 	}
 }
 
-// What each message has in it: options in order, IAs and what is in them, as a
-// foreign decoder reads it, for all IAs that clients can have.
+// What each message contains: options in their order, IAs and what is in them, as a foreign
+// decoder reads it, for all IAs that clients can have.
 func TestMessages(t *testing.T) {
 	const oro, alone = "ORO[23 24 82]", "ORO[23 24 32 83]"
 	for _, c := range []struct {
@@ -120,7 +120,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// Half of what was asked for: the other IA is asked for again, and not released.
+// Only one of two IAs was granted: the other IA is asked for again, and not released.
 func TestPartGranted(t *testing.T) {
 	e := loadgen.New(loadgen.Config{First: 0x01020304, Clients: 1, Mix: loadgen.Mix{loadgen.Renew: 1}, IAs: loadgen.IAs{NA: true, PD: true}, Timeout: timeout})
 	r := &rig{t: t, Engine: e, now: 1}
@@ -133,8 +133,8 @@ func TestPartGranted(t *testing.T) {
 	}
 }
 
-// describe writes a message of client 0x01020304 in a line, and fails for what is
-// the same in all.
+// describe writes a message of client 0x01020304 in one line, and fails the test for a wrong
+// value in what is the same in all messages.
 func describe(t *testing.T, m sent) string {
 	t.Helper()
 	parts := []string{m.MessageType.String()}

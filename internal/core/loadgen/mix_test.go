@@ -39,7 +39,7 @@ func TestParseMix(t *testing.T) {
 	}
 }
 
-// The kinds come in their shares, never far apart.
+// At each moment, the kinds have come in nearly their shares.
 func TestMixIsEven(t *testing.T) {
 	weights := loadgen.Mix{loadgen.Solicit: 5, loadgen.InformationRequest: 1, loadgen.FourWay: 2, loadgen.Rapid: 0}
 	const total = 8
@@ -48,7 +48,7 @@ func TestMixIsEven(t *testing.T) {
 	for n := uint32(1); n <= 10*total; n++ {
 		seen[e.Next()]++
 		for k, w := range weights {
-			// Within one of n*w/total.
+			// The difference to n*w/total is below one.
 			if d := int64(seen[k])*total - int64(n)*int64(w); d >= total || d <= -total {
 				t.Fatalf("after %d: %v, shares are %v", n, seen, weights)
 			}

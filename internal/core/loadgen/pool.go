@@ -3,24 +3,24 @@ package loadgen
 // client is the state of one client.
 type client struct {
 	held    binding
-	server  uint8  // in Engine.servers: who granted
+	server  uint8  // the server that granted, as an index of Engine.servers
 	queued  bool   // it is in pool.fresh
 	holding bool   // it is in pool.holders
-	place   uint32 // where in pool.holders
+	place   uint32 // its index in pool.holders
 }
 
-// pool says which client may do what. Clients are counted from 0 here.
+// pool says which client may do what. Here clients are counted from 0.
 type pool struct {
 	clients []client
-	next    int // of any, round robin
+	next    int // the next client of all, round robin
 
-	// Those without a lease wait in a ring. One that came by a lease
-	// another way meanwhile keeps its place, and is passed over while it holds it.
+	// Clients without a lease wait in a ring. A client that is granted a lease while it waits
+	// keeps its place, and is skipped while it holds the lease.
 	fresh      []uint32
 	first, len int
 
 	holders    []uint32
-	nextHolder int // of the holders, round robin
+	nextHolder int // the next of the holders, round robin
 }
 
 func newPool(clients int) pool {
@@ -31,7 +31,7 @@ func newPool(clients int) pool {
 	}
 }
 
-// anyone is the next client of all.
+// anyone returns the next client of all.
 func (p *pool) anyone() uint32 {
 	n := p.next
 	if p.next++; p.next == len(p.clients) {
@@ -40,7 +40,7 @@ func (p *pool) anyone() uint32 {
 	return uint32(n)
 }
 
-// waiting puts a client without a lease at the end of the line.
+// waiting puts a client without a lease at the end of the ring.
 func (p *pool) waiting(n uint32) {
 	c := &p.clients[n]
 	if c.queued || c.holding {
@@ -51,8 +51,8 @@ func (p *pool) waiting(n uint32) {
 	p.len++
 }
 
-// newcomer is the next in line without a lease. It is nobody's any more until
-// it holds one or is put back by waiting.
+// newcomer takes the next client without a lease out of the ring. The client is not chosen again
+// until it holds a lease, or is put back by waiting.
 func (p *pool) newcomer() (uint32, bool) {
 	for p.len > 0 {
 		n := p.fresh[p.first]
@@ -66,7 +66,7 @@ func (p *pool) newcomer() (uint32, bool) {
 	return 0, false
 }
 
-// holder is the next of the clients that hold a lease.
+// holder returns the next of the clients that hold a lease.
 func (p *pool) holder() (uint32, bool) {
 	if len(p.holders) == 0 {
 		return 0, false

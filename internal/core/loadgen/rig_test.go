@@ -13,7 +13,7 @@ import (
 
 const timeout = 100 * time.Millisecond
 
-// rig is an Engine, and a server that a foreign library answers for.
+// rig is an Engine. Answers of a server are made by a foreign library.
 type rig struct {
 	t *testing.T
 	*loadgen.Engine
@@ -47,7 +47,7 @@ func (r *rig) read(m loadgen.Message, b []byte) sent {
 	return sent{m.Client, m.Number, d}
 }
 
-// say begins an exchange, which must be possible.
+// say begins an exchange, and fails the test if it is not possible.
 func (r *rig) say(k loadgen.Kind) sent {
 	r.t.Helper()
 	b, m, ok := r.Begin(nil, k, r.now, r.now)
@@ -59,7 +59,7 @@ func (r *rig) say(k loadgen.Kind) sent {
 
 var serverID = dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0, 0xff}
 
-// answer is what a server says to a message.
+// answer returns what a server answers to a message.
 func (r *rig) answer(to sent, t dhcp6.MessageType, add func(b []byte) []byte) []byte {
 	b := dhcp6.AppendMessageHeader(nil, t, uint32(to.TransactionID[0])<<16|uint32(to.TransactionID[1])<<8|uint32(to.TransactionID[2]))
 	b = dhcp6.AppendClientID(b, loadgen.DUID(to.Client))
@@ -94,7 +94,7 @@ func refusing(code dhcp6.StatusCode) func([]byte) []byte {
 	}
 }
 
-// meet has the Engine learn who the server is.
+// meet lets the Engine learn the identifier of the server.
 func (r *rig) meet() {
 	r.t.Helper()
 	r.hear(time.Millisecond, r.say(loadgen.Solicit), dhcp6.Advertise, nil)
@@ -104,7 +104,7 @@ func (r *rig) meet() {
 	r.Restart()
 }
 
-// grant has the next newcomer hold a prefix.
+// grant lets the next newcomer hold a prefix.
 func (r *rig) grant(prefix string) sent {
 	r.t.Helper()
 	m := r.say(loadgen.Request)

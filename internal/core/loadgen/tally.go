@@ -1,20 +1,20 @@
 package loadgen
 
-// Count are the results of the exchanges of one kind. Offered is the sum of Answered,
-// Late, Lost and those that are still under way.
+// Count has the results of the exchanges of one kind. Offered is the sum of Answered, Late, Lost
+// and those that are still under way.
 type Count struct {
-	Offered    uint64 // the first message was sent
-	Answered   uint64 // in time
+	Offered    uint64 // exchanges whose first message was sent
+	Answered   uint64 // answered in time
 	Late       uint64 // answered after the timeout
-	Lost       uint64 // not answered (yet)
-	SendFailed uint64 // the message could not be sent; not offered
+	Lost       uint64 // not answered, or not yet
+	SendFailed uint64 // messages that could not be sent; they are not offered
 	Latency    Histogram
 }
 
-// statuses: codes above are counted as the last.
+// statuses is the number of counters: codes above are counted as the last one.
 const statuses = 32
 
-// Tally are the results of all exchanges since it was made.
+// Tally has the results of all exchanges since it was made.
 type Tally struct {
 	Kinds      [Kinds]Count
 	Recent     Histogram        // latencies since somebody called Recent.Reset
@@ -22,7 +22,7 @@ type Tally struct {
 	Status     [statuses]uint64 // Family.StatusName tells what each is
 }
 
-// Total is the sum over all kinds.
+// Total returns the sum over all kinds.
 func (t *Tally) Total() *Count {
 	sum := new(Count)
 	for k := range t.Kinds {

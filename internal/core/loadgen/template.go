@@ -2,21 +2,21 @@ package loadgen
 
 import "encoding/binary"
 
-// MaxMessage is the most octets that a client's message has.
+// MaxMessage is the greatest number of octets of a client's message.
 const MaxMessage = 400
 
 // template is a message of client 0, with the offsets of the fields that differ between
 // clients.
 type template struct {
 	octets []byte
-	// xid is the offset of the four octets that end with the transaction-id; above are the
-	// octets before it among those four.
+	// xid is the offset of the four octets that end with the transaction-id; above is the octet
+	// before the transaction-id in them.
 	xid     int
 	above   uint32
-	index   []int // of the client's index, in its identifiers
-	address int   // of the address that it holds; 0: there is none
-	length  int   // of that address
-	prefix  int   // of the IA Prefix option's prefix-length
+	index   []int // offsets of the client's index, in its identifiers
+	address int   // offset of the address that it holds; 0: there is none
+	length  int   // offset of the length of that address
+	prefix  int   // offset of the prefix-length in the IA Prefix option
 }
 
 // stamp appends the message of one client.
