@@ -19,7 +19,7 @@ import (
 // patience is for conditions that a slow machine may take long to reach.
 const patience = 20 * time.Second
 
-// TestMain becomes a careless user of the lab when the test asks it to.
+// TestMain plays a program that panics before it has closed its network, if a test asks for it.
 func TestMain(m *testing.M) {
 	if os.Getenv("LAB_TEST_PANIC") != "" {
 		panicInside()
@@ -48,7 +48,7 @@ func TestTopologyCarriesPackets(t *testing.T) {
 			need(t, err)
 			reaches(t, top.Relay, "", lab.ServerAddress.String())
 
-			// A delegation by hand: to the second client's home network.
+			// This delegation is made by hand: to the second client's home network.
 			second := top.Client(2)
 			need(t, second.Address("lan0", "2001:db8:1200:1::1/64"))
 			next, err := second.LinkLocal("c0")
@@ -141,7 +141,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	need(t, err)
 	_, err = n.Tun(a, "p0", "fe80::1/64", b, "p0", "fe80::2/64")
 	need(t, err)
-	// A program that ignores the polite signal, and a daemon that it leaves behind.
+	// The program ignores SIGTERM, and leaves a daemon behind.
 	p, err := a.Start(lab.Command{Name: "deaf", Args: []string{
 		"sh", "-c", "trap '' TERM; setsid sleep 600 & echo $!; sleep 600; sleep 600",
 	}})
@@ -179,7 +179,7 @@ func TestLeaveAndRemove(t *testing.T) {
 	need(t, err)
 	remove, err := n.Leave()
 	need(t, err)
-	need(t, n.Close()) // does nothing any more
+	need(t, n.Close()) // the second Close does nothing
 	if _, err := os.Stat("/run/netns/" + a.Namespace); err != nil || !p.Running() {
 		t.Errorf("left: namespace %v, program runs: %v; want both", err, p.Running())
 	}

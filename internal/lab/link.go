@@ -10,8 +10,7 @@ func (n *Net) Veth(a *Node, nameA string, b *Node, nameB string) error {
 	return cable(a, "name "+nameA, b, "name "+nameB)
 }
 
-// cable joins two nodes. Each end is "name NAME", and may go on with
-// "address MAC".
+// cable joins two nodes. Each end is a text "name NAME", which "address MAC" may follow.
 func cable(a *Node, endA string, b *Node, endB string) error {
 	if _, err := a.IP("link add %s type veth peer %s netns %s", endA, endB, b.Namespace); err != nil {
 		return err
@@ -24,8 +23,8 @@ func cable(a *Node, endA string, b *Node, endB string) error {
 	return err
 }
 
-// Bridge makes a switch in the node out of interfaces that are there. It
-// forwards at once, and floods multicast.
+// Bridge makes a switch in the node, of interfaces that exist already. It forwards at once, and
+// floods multicast.
 func (d *Node) Bridge(name string, ports ...string) error {
 	lines := []string{
 		fmt.Sprintf("link add %s type bridge forward_delay 0 mcast_snooping 0", name),
@@ -47,10 +46,9 @@ func (d *Node) Address(name string, addresses ...string) error {
 	return nil
 }
 
-// Stub makes an interface that is up, has a carrier and leads nowhere, for
-// instance a home network behind a client. (It is a pair of which the other
-// end, with a p behind its name, is in the same node: not every kernel has
-// dummy interfaces, and an empty bridge has no carrier.)
+// Stub makes an interface that is up, has a carrier and leads nowhere, for instance the home
+// network behind a client. (It is a pair whose other end, with a p after its name, is in the same
+// node: not every kernel has dummy interfaces, and an empty bridge has no carrier.)
 func (d *Node) Stub(name string) error {
 	return d.Net.Veth(d, name, d, name+"p")
 }

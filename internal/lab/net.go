@@ -47,7 +47,7 @@ func New() (*Net, error) {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	n.dir = dir
-	// Daemons that give up root must still be able to walk through.
+	// Daemons that give up root still have to reach their files below this folder.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
@@ -61,8 +61,8 @@ func New() (*Net, error) {
 	return n, nil
 }
 
-// TB is the part of testing.TB that ForTest needs. (The demo must not link the
-// testing package.)
+// TB is the part of testing.TB that ForTest needs. (The demo must not contain the testing
+// package.)
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -71,8 +71,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// ForTest makes a network that lives as long as the test. If the test fails,
-// the ends of all program logs are written to the test's log.
+// ForTest makes a network that exists as long as the test runs. If the test fails, the ends of
+// all program logs are written to the test's log.
 func ForTest(t TB) *Net {
 	t.Helper()
 	n, err := New()
@@ -90,7 +90,7 @@ func ForTest(t TB) *Net {
 	return n
 }
 
-// Dir is the folder of the network's files.
+// Dir returns the folder of the network's files.
 func (n *Net) Dir() string { return n.dir }
 
 // Node makes a namespace. The name is short, of letters and digits, and unique
@@ -119,7 +119,7 @@ func (n *Net) Node(name string) (*Node, error) {
 	return d, nil
 }
 
-// OnClose has f called by Close, before the programs are ended. Later ones are
+// OnClose makes Close call f before it ends the programs. Functions that were added later are
 // called first.
 func (n *Net) OnClose(f func() error) {
 	n.mu.Lock()
@@ -149,9 +149,8 @@ func (n *Net) Logs(lines int) string {
 	return b.String()
 }
 
-// Close ends all programs, removes the namespaces with all that is in them,
-// and deletes the files. It does as much as it can and reports the rest. A
-// second Close does nothing.
+// Close ends all programs, removes the namespaces with all that is in them, and deletes the
+// files. It does as much as it can, and returns the errors. A second Close does nothing.
 func (n *Net) Close() error {
 	n.mu.Lock()
 	if n.closed {

@@ -22,16 +22,16 @@ var nodeName = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
 
 // Node is one network namespace: a host of the network.
 //
-// A thread of the process stays inside the namespace for the node's lifetime.
-// Everything that must happen there (sockets, forks) happens on it.
+// One thread of the process stays inside the namespace for the node's lifetime. Everything that
+// must happen in the namespace (opening sockets, starting programs) happens on this thread.
 type Node struct {
-	Name      string // in the network: "c1"
+	Name      string // in the network, such as "c1"
 	Namespace string // on the machine, for `ip netns exec`
 	Net       *Net
 
 	work chan func()
-	quit chan struct{} // closed to have the thread leave
-	gone chan struct{} // closed when it has left
+	quit chan struct{} // closed to end the thread
+	gone chan struct{} // closed when the thread has ended
 	once sync.Once
 	inum uint64 // the namespace's inode, as /proc/PID/ns/net shows it
 }
@@ -59,8 +59,8 @@ func newNode(n *Net, name string) (*Node, error) {
 	return d, nil
 }
 
-// live is the node's thread. It is never unlocked, so the runtime throws the
-// thread away at the end instead of using it outside the namespace.
+// live is the node's thread. The thread is never unlocked, so the runtime ends it at the end,
+// instead of using it outside the namespace.
 func (d *Node) live(entered chan<- error) {
 	runtime.LockOSThread()
 	defer close(d.gone)
@@ -97,7 +97,7 @@ func (d *Node) enter() error {
 	return nil
 }
 
-// prepare sets what every node has.
+// prepare makes the settings that every node has.
 func (d *Node) prepare() error {
 	for _, key := range []string{
 		"net/ipv6/conf/all/accept_ra", "net/ipv6/conf/default/accept_ra",
@@ -125,9 +125,8 @@ func (d *Node) Do(f func() error) error {
 	}
 }
 
-// Run runs a command in the node until it ends and returns what it wrote to
-// its standard output. The error holds the command line and what was written
-// to standard error.
+// Run runs a command in the node until it ends, and returns its standard output. The error
+// contains the command line and the standard error.
 func (d *Node) Run(args ...string) (string, error) {
 	return d.Feed("", args...)
 }
@@ -147,14 +146,14 @@ func (d *Node) Feed(input string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// IP runs the ip command with the words of the text, for instance
-// "-6 route show dev d1".
+// IP runs the ip command with the words of the text as arguments, for instance "-6 route show dev
+// d1".
 func (d *Node) IP(format string, args ...any) (string, error) {
 	return d.Run(append([]string{"ip"}, strings.Fields(fmt.Sprintf(format, args...))...)...)
 }
 
-// Batch runs many ip -6 commands in one process, one a line: "route add ...".
-// The first that goes wrong ends it.
+// Batch runs many ip -6 commands in one process, one per line: "route add ...". The first command
+// that fails ends it.
 func (d *Node) Batch(lines ...string) error {
 	_, err := d.Feed(strings.Join(lines, "\n")+"\n", "ip", "-6", "-batch", "-")
 	return err
@@ -206,13 +205,12 @@ func (d *Node) Addresses(name string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
-// linkLocalWait is how long the kernel may take to give a link-local address to an
-// interface that has a carrier.
+// linkLocalWait is how long the kernel may take to give a link-local address to an interface that
+// has a carrier.
 const linkLocalWait = 60 * time.Second
 
-// LinkLocal returns the first link-local address of an interface, without a
-// zone. It waits for one, as the kernel makes it a moment after the carrier is
-// there.
+// LinkLocal returns the first link-local address of an interface, without a zone. It waits for
+// the address, because the kernel makes it a moment after the carrier is there.
 func (d *Node) LinkLocal(name string) (netip.Addr, error) {
 	var (
 		found netip.Addr

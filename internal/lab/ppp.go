@@ -19,14 +19,14 @@ type PPPEnd struct {
 	Program string
 	// ID is the interface identifier that this end proposes: "::a" for fe80::a.
 	ID string
-	// Options are further words for pppd: "ifname", "c0".
+	// Options are further arguments for pppd: "ifname", "c0".
 	Options []string
 }
 
-// Call is a PPP link between two nodes: a pppd at each end, and between them a
-// serial line out of two pseudo-terminals. It needs a kernel with PPP.
+// Call is a PPP link between two nodes: a pppd at each end, and between them a serial line, made
+// of two pseudo-terminals. It needs a kernel with PPP.
 type Call struct {
-	// Interfaces are the names that the two ends have taken.
+	// Interfaces are the names of the interfaces at the two ends.
 	Interfaces [2]string
 
 	procs   [2]*Proc
@@ -40,8 +40,8 @@ type Call struct {
 // dialled is how long two pppd may take to agree.
 const dialled = 2 * time.Minute
 
-// Dial joins two nodes by PPP with IPv6 alone, and waits until both ends have their
-// link-local addresses.
+// Dial joins two nodes by PPP with IPv6 alone, and waits until both ends have their link-local
+// addresses.
 func (n *Net) Dial(ends ...PPPEnd) (*Call, error) {
 	c := &Call{}
 	n.OnClose(c.HangUp)
@@ -68,7 +68,7 @@ func (n *Net) Dial(ends ...PPPEnd) (*Call, error) {
 	return c, nil
 }
 
-// connected is where pppd names its interface.
+// connected matches the line of the log in which pppd names its interface.
 var connected = regexp.MustCompile(`Connect: (\S+) <-->`)
 
 // HangUp cuts the line and waits until both pppd have ended, and with them their
@@ -85,7 +85,7 @@ func (c *Call) HangUp() error {
 			if p == nil {
 				continue
 			}
-			// Its exit status says why it ended, and differs with who was first.
+			// Its exit status says why it ended, and depends on which end was first.
 			if err := Until(dialled, "pppd hangs up", func() bool { return !p.Running() }); err != nil {
 				c.err = errors.Join(c.err, fmt.Errorf("%w\n%s", err, tail(p.Log(), 15)))
 			}
@@ -94,9 +94,9 @@ func (c *Call) HangUp() error {
 	return c.err
 }
 
-// open makes the pseudo-terminal of an end, and returns its name. The line carries
-// all octets as they are, also before pppd has set it so: an echo would look to the
-// other end like itself.
+// open makes the pseudo-terminal of an end, and returns its name. The line carries all octets
+// unchanged, even before pppd has set it so: with an echo, each end would receive its own octets
+// as if they came from the other end.
 func (c *Call) open(i int) (string, error) {
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -110,7 +110,7 @@ func (c *Call) open(i int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// While we have the other side open as well, it does not matter which pppd comes first.
+	// As we have the other side open as well, it does not matter which pppd starts first.
 	name := fmt.Sprintf("/dev/pts/%d", number)
 	if c.slaves[i], err = os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
 		return "", err

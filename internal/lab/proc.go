@@ -19,16 +19,16 @@ const grace = 5 * time.Second
 
 // Command says what to start in a node.
 type Command struct {
-	// Name names the program's folder and log in the node. A later program
-	// may take the name of one that has ended: it finds the same private
-	// folders, and its log goes on in the same file.
+	// Name names the program's folder and log in the node. A later program may take the name of
+	// one that has ended: it finds the same private folders, and its log is appended to the same
+	// file.
 	Name string
 	// Args is the program and its arguments.
 	Args []string
 	// Env is added to our own environment.
 	Env []string
-	// Private lists folders of the machine that the program gets its own
-	// version of, at first empty: see Node.Private.
+	// Private lists folders of the machine of which the program gets versions of its own, which
+	// are empty at first: see Node.Private.
 	Private []string
 }
 
@@ -37,18 +37,17 @@ type Proc struct {
 	Name    string
 	Node    *Node
 	Dir     string // the program's folder
-	LogFile string // what it writes to standard output and standard error
+	LogFile string // the file with its standard output and standard error
 
 	cmd  *exec.Cmd
-	from int64 // where this run's part of the log begins
+	from int64 // where the part of this run begins in the log
 	done chan struct{}
-	exit error // valid when done is closed
+	exit error // its exit status as an error; valid when done is closed
 }
 
-// startScript puts private folders over those of the machine, in a mount
-// namespace of its own, takes leave of the AppArmor profile that the machine
-// may have for the program (it forbids files elsewhere than usual), and
-// becomes the program.
+// startScript mounts private folders in the place of those of the machine, in a mount namespace
+// of its own, leaves the AppArmor profile that the machine may have for the program (which
+// forbids files in other places than usual), and starts the program in its own place.
 const startScript = `
 while [ "$1" != -- ]; do
 	mount -o bind "$1" "$2" || exit 126
@@ -59,20 +58,20 @@ shift
 exec "$@"
 `
 
-// Folder makes and returns the folder of the program of that name, so that its
-// configuration can be written before it is started.
+// Folder makes and returns the folder of the program of that name, so that its configuration can
+// be written before it is started.
 func (d *Node) Folder(program string) (string, error) {
 	return d.Net.folder(d.Name, program)
 }
 
-// Private makes and returns the folder that a program of that name will see in
-// place of the machine's folder.
+// Private makes and returns the folder that a program of that name will see in place of the
+// machine's folder.
 func (d *Node) Private(program, folder string) (string, error) {
 	return d.Net.folder(d.Name, program, "private", folder)
 }
 
-// Start starts a program in the node. Its standard input is empty. It is ended
-// by Net.Close at the latest.
+// Start starts a program in the node, with an empty standard input. Net.Close ends it, if it has
+// not ended before.
 func (d *Node) Start(c Command) (*Proc, error) {
 	dir, err := d.Folder(c.Name)
 	if err != nil {
@@ -119,10 +118,10 @@ func (d *Node) Start(c Command) (*Proc, error) {
 	return p, nil
 }
 
-// Pid is the program's process id.
+// Pid returns the program's process id.
 func (p *Proc) Pid() int { return p.cmd.Process.Pid }
 
-// Running says whether the program has not ended yet.
+// Running reports whether the program still runs.
 func (p *Proc) Running() bool {
 	select {
 	case <-p.done:
@@ -132,8 +131,8 @@ func (p *Proc) Running() bool {
 	}
 }
 
-// Wait waits until the program ends. The error is that of its exit status, or
-// says that it still runs.
+// Wait waits until the program ends. The error has its exit status, or says that the program
+// still runs.
 func (p *Proc) Wait(limit time.Duration) error {
 	select {
 	case <-p.done:
@@ -154,8 +153,8 @@ func (p *Proc) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// Stop ends the program with SIGTERM, or with SIGKILL if it does not obey in
-// time. One that has ended already is no error.
+// Stop ends the program with SIGTERM, or with SIGKILL if it does not end in time. It is no error
+// if the program has ended already.
 func (p *Proc) Stop() error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -195,8 +194,7 @@ func (p *Proc) Log() string {
 	return string(text)
 }
 
-// Logged waits until this run's log contains the text. It gives up early when
-// the program ends.
+// Logged waits until the log of this run contains the text. It returns early if the program ends.
 func (p *Proc) Logged(limit time.Duration, text string) error {
 	err := Until(limit, fmt.Sprintf("%s logs %q", p.Name, text), func() bool {
 		return strings.Contains(p.Log(), text) || !p.Running()
@@ -216,8 +214,8 @@ func (p *Proc) Listens(port int) bool {
 	return err == nil && strings.Contains(out, fmt.Sprintf("pid=%d,", p.Pid()))
 }
 
-// Run runs a command where the program is: in its node, and with its private
-// folders. Programs that talk to a running instance of themselves need that.
+// Run runs a command in the node of the program, with the program's private folders. Programs
+// that talk to a running instance of themselves need these.
 func (p *Proc) Run(args ...string) (string, error) {
 	enter := []string{"nsenter", "-t", strconv.Itoa(p.Pid()), "-m", "--"}
 	return p.Node.Run(append(enter, args...)...)
@@ -229,12 +227,12 @@ func tail(text string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// stopAll ends the programs that still run, the youngest first, all together
-// within the grace of one.
+// stopAll ends the programs that still run, the newest first. All of them together have the time
+// grace.
 func stopAll(procs []*Proc) {
 	for _, p := range slices.Backward(procs) {
 		if p.Running() {
-			_ = p.Signal(syscall.SIGTERM) // it may just have ended
+			_ = p.Signal(syscall.SIGTERM) // an error means that the program has just ended
 		}
 	}
 	late := time.After(grace)
@@ -248,8 +246,8 @@ func stopAll(procs []*Proc) {
 	}
 }
 
-// killInside ends what programs have left behind in the nodes: helpers and
-// daemons. They are ours, as they live in our namespaces.
+// killInside ends processes that programs have left behind in the nodes: helpers and daemons.
+// They are ours, because they are in our namespaces.
 func killInside(nodes []*Node) error {
 	ours := map[string]bool{}
 	for _, d := range nodes {

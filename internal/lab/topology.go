@@ -21,7 +21,7 @@ const (
 	PPP
 )
 
-// maxClients keeps the links' addresses apart from those of the servers.
+// maxClients is so low that the addresses of links and those of servers differ.
 const maxClients = 200
 
 // Addresses of the topology. See also Link, LinkAddress and Delegable.
@@ -35,8 +35,8 @@ var (
 type Plan struct {
 	Clients int // how many clients
 	Access  Access
-	// Dynamic leaves the core router without routes to the delegable
-	// prefixes: a routing protocol must bring them.
+	// Dynamic leaves the core router without routes to the delegable prefixes: a routing protocol
+	// has to provide them.
 	Dynamic bool
 }
 
@@ -46,9 +46,9 @@ type Plan struct {
 //	c2 c0 ------ d2 r u0 ------ k0 k k1 ------ s0 s
 //	...             .
 //
-// Clients (each with a home network lan0), the relay (the access edge), a core
-// router, the server. All routers forward. Everything but the delegated
-// prefixes can be reached from everywhere.
+// There are clients (each with a home network lan0), the relay (the access edge), a core router
+// and the server. All routers forward. Everything but the delegated prefixes can be reached from
+// everywhere.
 type Topology struct {
 	*Net
 	Plan   Plan
@@ -60,20 +60,20 @@ type Topology struct {
 	lines   []*Pump
 }
 
-// Link is the prefix of the access link with that number, counted from 1. With
-// Switch there is only link 1.
+// Link returns the prefix of the access link with that number, counted from 1. With Switch there
+// is only link 1.
 func Link(number int) netip.Prefix {
 	return netip.PrefixFrom(LinkAddress(number), 64).Masked()
 }
 
-// LinkAddress is the relay's address on an access link: the link-address of
-// relayed messages.
+// LinkAddress returns the relay's address on an access link: the link-address of relayed
+// messages.
 func LinkAddress(number int) netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("2001:db8:%x::1", number))
 }
 
-// Delegable is the prefix out of which the servers of the lab delegate to the
-// clients of an access link: 2001:db8:1100::/40 on link 1.
+// Delegable returns the prefix from which the servers of the lab delegate to the clients of an
+// access link: 2001:db8:1100::/40 on link 1.
 func Delegable(number int) netip.Prefix {
 	return netip.MustParsePrefix(fmt.Sprintf("2001:db8:%x::/40", 0x1000+number<<8))
 }
@@ -113,7 +113,7 @@ func (t *Topology) Client(number int) *Node { return t.clients[number-1] }
 // Line returns the point-to-point link to a client, whose first end is the relay's.
 func (t *Topology) Line(number int) *Pump { return t.lines[number-1] }
 
-// Downlink is the name of the relay's interface towards a client.
+// Downlink returns the name of the relay's interface towards a client.
 func (t *Topology) Downlink(number int) string {
 	switch t.Plan.Access {
 	case Switch:
@@ -129,7 +129,7 @@ func (t *Topology) Downlink(number int) string {
 func (t *Topology) backbone() error {
 	inner := "route add 2001:db8::/32 via 2001:db8:fe::1"
 	if t.Plan.Dynamic {
-		inner = "route add 2001:db8::/36 via 2001:db8:fe::1" // the links, not what is delegable
+		inner = "route add 2001:db8::/36 via 2001:db8:fe::1" // the prefixes of the links, without what is delegable
 	}
 	return errors.Join(
 		t.Relay.Sysctl("net/ipv6/conf/all/forwarding", "1"),
@@ -178,7 +178,7 @@ func (t *Topology) addClient(number int) error {
 	if err := c.Stub("lan0"); err != nil {
 		return err
 	}
-	for _, name := range []string{"c0", "lan0"} { // some clients give up without
+	for _, name := range []string{"c0", "lan0"} { // some clients do not start without these addresses
 		if _, err := c.LinkLocal(name); err != nil {
 			return err
 		}
@@ -211,7 +211,7 @@ func (t *Topology) attach(c *Node, number int) error {
 	return t.Relay.Address(port, LinkAddress(number).String()+"/64")
 }
 
-// ExtraServerAddress is the address of a further server; see AddServer.
+// ExtraServerAddress returns the address of a further server; see AddServer.
 func ExtraServerAddress(number int) netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("2001:db8:ff%02x::2", number))
 }

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Pump is a point-to-point link between two nodes: two tun devices without
-// link-layer addresses, and two goroutines that carry the packets. It stands
-// for PPP. The devices vanish when it is closed.
+// Pump is a point-to-point link between two nodes: two tun devices without link-layer addresses,
+// and two goroutines that carry the packets. Tests use it in place of PPP. The devices vanish
+// when it is closed.
 type Pump struct {
 	ends [2]*os.File
 	idle sync.WaitGroup
@@ -47,15 +47,16 @@ func (p *Pump) Close() error {
 	return p.err
 }
 
-// Arrive has a packet come in at the first end (0) or the second, as if from the other.
-// When it returns, whoever listens at that end has the packet in the kernel's queue.
+// Arrive makes a packet come in at the first end (0) or the second (1), as if the other end had
+// sent it. When it returns, the packet is in the kernel's queue of each socket that listens at
+// that end.
 func (p *Pump) Arrive(end int, packet []byte) error {
 	_, err := p.ends[end].Write(packet)
 	return err
 }
 
-// carry copies packets, or octets, until the end that they come from is closed. What
-// the other end does not take is lost, as on a wire.
+// carry copies packets, or octets, until the end that they come from is closed. What the other
+// end does not accept is lost, as on a wire.
 func carry(idle *sync.WaitGroup, from, to *os.File) {
 	defer idle.Done()
 	packet := make([]byte, 1<<16)
@@ -68,8 +69,8 @@ func carry(idle *sync.WaitGroup, from, to *os.File) {
 	}
 }
 
-// openTun makes a device in a node. The descriptor does not block, so that a
-// Read parks in the poller and Close ends it.
+// openTun makes a device in a node. The descriptor does not block, so that a Read waits in the
+// runtime's poller and Close ends it.
 func openTun(d *Node, name string) (*os.File, error) {
 	var file *os.File
 	err := d.Do(func() error {
@@ -96,7 +97,7 @@ func openTun(d *Node, name string) (*os.File, error) {
 	return file, nil
 }
 
-// raiseTun gives a device its only address and sets it up.
+// raiseTun gives a device its only address and brings it up.
 func raiseTun(d *Node, name, addr string) error {
 	return d.Batch(
 		"link set "+name+" addrgenmode none",

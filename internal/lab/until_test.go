@@ -8,7 +8,7 @@ import (
 	"fairlead/internal/lab"
 )
 
-// What the kernel refuses for a moment is sent again; any other error ends it.
+// What the kernel refuses for a moment is sent again. Any other error ends the sending.
 func TestInsist(t *testing.T) {
 	refusals := []error{syscall.EINVAL, syscall.ENOBUFS, syscall.EADDRNOTAVAIL, syscall.ENETUNREACH}
 	for _, last := range []error{nil, syscall.EPERM} {

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// A warden is a shell that outlives a process which dies without tidying up:
-// its standard input is a pipe that only that process holds. When the pipe
-// ends without a word, it kills what runs in the namespaces and removes them
+// A warden is a shell that still runs when a process has died without removing its network. The
+// shell's standard input is a pipe that only that process has open. If the pipe ends and nothing
+// was written to it, the shell kills the programs in the namespaces, and removes the namespaces
 // and the folder.
 type warden struct {
 	cmd  *exec.Cmd
@@ -33,10 +33,10 @@ done
 [ -z "$2" ] || rm -rf "$2"
 `
 
-// Leave leaves everything running when the process ends: the namespaces, the
-// programs and the files. What lives in the process itself (point-to-point
-// links, scripted servers) ends with it. It returns the path of a shell script
-// that removes all; the Net must not be used any more.
+// Leave leaves everything running when the process ends: the namespaces, the programs and the
+// files. What is part of the process itself (point-to-point links, scripted servers) ends with
+// it. Leave returns the path of a shell script that removes everything. The Net must not be used
+// any more.
 func (n *Net) Leave() (remove string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -52,11 +52,11 @@ func (n *Net) Leave() (remove string, err error) {
 	return remove, n.warden.dismiss()
 }
 
-// startWarden has the namespaces with the prefix watched, and the folder dir
-// too unless that is empty.
+// startWarden starts a warden for the namespaces with the prefix, and for the folder dir unless
+// that is empty.
 func startWarden(prefix, dir string) (*warden, error) {
 	cmd := exec.Command("/bin/sh", "-c", wardenScript, "sh", prefix, dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not ended by the terminal's Ctrl-C
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // so that Ctrl-C in the terminal does not end it
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("lab: warden: %w", err)
@@ -67,7 +67,7 @@ func startWarden(prefix, dir string) (*warden, error) {
 	return &warden{cmd: cmd, pipe: pipe}, nil
 }
 
-// dismiss says that everything was removed.
+// dismiss tells the shell that everything has been removed.
 func (w *warden) dismiss() error {
 	if _, err := io.WriteString(w.pipe, "done\n"); err != nil {
 		return fmt.Errorf("lab: warden: %w", err)

@@ -1,7 +1,7 @@
-// Package capture looks at the wire with other people's eyes: tcpdump records,
-// tshark reads. As tshark 4.0 is silent about a DHCPv6 option that runs past
-// the end of its message, Walk adds a strict reader of lengths, written apart
-// from the relay's codec.
+// Package capture shows what is on the wire, as programs of other authors see it: tcpdump
+// records, and tshark decodes. tshark 4.0 says nothing about a DHCPv6 option that runs past the
+// end of its message. So Walk adds a strict reader of lengths, which does not use the relay's
+// codec.
 //
 // A Capture may be used from several goroutines; its file belongs to the
 // network that it was made in.
@@ -19,15 +19,15 @@ import (
 	"fairlead/internal/lab"
 )
 
-// DHCPv6 is the tcpdump filter for what DHCPv6 programs say over UDP.
+// DHCPv6 is the tcpdump filter for the UDP messages of DHCPv6 programs.
 const DHCPv6 = "udp port 546 or udp port 547"
 
 // started counts captures, for their names.
 var started atomic.Int64
 
-// ring is the room for packets that tcpdump has not read yet, in KiB. At once it takes
-// 64 KiB for each, however short it is, so what it has by default is used up by 32:
-// on a busy machine it then misses some.
+// ring is the room for packets that tcpdump has not read yet, in KiB. Each packet takes 64 KiB of
+// it at first, however short it is, so 32 packets fill the default room, and on a busy machine
+// tcpdump then misses some.
 const ring = "16384"
 
 // ready is how long tcpdump may take to start.
@@ -53,8 +53,8 @@ func Start(d *lab.Node, name, filter string) (*Capture, error) {
 	c.proc, err = d.Start(lab.Command{
 		Name: program,
 		Args: append([]string{
-			// Without -Z it gives up root and cannot write; without the two
-			// after it the last packets are lost when it is stopped.
+			// Without -Z tcpdump gives up root, and cannot write. Without the next two options
+			// the last packets are lost when it is stopped.
 			"tcpdump", "-Z", "root", "-U", "--immediate-mode", "-B", ring, "-n", "-i", name, "-w", c.File,
 		}, strings.Fields(filter)...),
 	})
@@ -67,16 +67,17 @@ func Start(d *lab.Node, name, filter string) (*Capture, error) {
 // Stop ends the recording. The file stays until the network is closed.
 func (c *Capture) Stop() error { return c.proc.Stop() }
 
-// Tcpdump is the command by which tcpdump prints what was recorded, with options
-// and a filter of the caller's at its end.
+// Tcpdump returns the command by which tcpdump prints what was recorded. The caller's options and
+// filter are at its end.
 func (c *Capture) Tcpdump(options ...string) []string {
 	return append([]string{"tcpdump", "-Z", "root", "-n", "-r", c.File}, options...)
 }
 
-// Lines are what Tcpdump prints of what was recorded so far: one for each packet,
-// unless the options ask for more.
+// Lines returns what Tcpdump prints of what was recorded so far: one line for each packet, unless
+// the options ask for more.
 func (c *Capture) Lines(options ...string) ([]string, error) {
-	// A file that grows may end inside a packet: tcpdump fails after the others.
+	// A file that is being written may end inside a packet. tcpdump then fails, after it has
+	// printed the packets before.
 	out, err := c.node.Run(c.Tcpdump(options...)...)
 	if err != nil && out == "" {
 		return nil, err
@@ -84,10 +85,9 @@ func (c *Capture) Lines(options ...string) ([]string, error) {
 	return strings.FieldsFunc(out, func(r rune) bool { return r == '\n' }), nil
 }
 
-// Fields has tshark print fields of the packets that match its display filter:
-// one row a packet, one column a field. Values of a field that occurs more
-// than once are separated by commas; for dhcpv6.msgtype the outermost comes
-// first ("12,1").
+// Fields returns fields of the packets that match tshark's display filter: one row per packet,
+// one column per field. Values of a field that occurs more than once are separated by commas; for
+// dhcpv6.msgtype the outermost comes first ("12,1").
 func (c *Capture) Fields(filter string, fields ...string) ([][]string, error) {
 	args := []string{"-T", "fields", "-E", "separator=|"}
 	for _, f := range fields {
@@ -106,7 +106,7 @@ func (c *Capture) Fields(filter string, fields ...string) ([][]string, error) {
 func (c *Capture) Wait(limit time.Duration, filter string, fields ...string) ([][]string, error) {
 	var rows [][]string
 	err := lab.Until(limit, fmt.Sprintf("a packet matches %s", filter), func() bool {
-		rows, _ = c.Fields(filter, fields...) // a file that grows may end inside a packet
+		rows, _ = c.Fields(filter, fields...) // a file that is being written may end inside a packet
 		return len(rows) > 0
 	})
 	return rows, err
@@ -122,8 +122,8 @@ type Datagram struct {
 	Payload  []byte
 }
 
-// Datagrams returns the UDP datagrams that match a display filter, put together
-// if they came in fragments.
+// Datagrams returns the UDP datagrams that match a display filter. Datagrams that came in
+// fragments are reassembled.
 func (c *Capture) Datagrams(filter string) ([]Datagram, error) {
 	rows, err := c.Fields(filter, "frame.number", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport", "udp.payload")
 	var list []Datagram
@@ -139,8 +139,8 @@ func (c *Capture) Datagrams(filter string) ([]Datagram, error) {
 	return list, err
 }
 
-// Check fails if the capture holds no DHCPv6 at all, or a packet that tshark
-// calls malformed or warns of, or a message in which a length does not fit.
+// Check fails if there is no DHCPv6 in the capture, or a packet that tshark calls malformed or
+// warns of, or a message in which a length does not fit.
 func (c *Capture) Check() error {
 	marked, err := c.Fields(`_ws.malformed || _ws.expert.severity >= "Warning"`,
 		"frame.number", "dhcpv6.msgtype", "_ws.expert.message")
@@ -151,7 +151,7 @@ func (c *Capture) Check() error {
 	for _, row := range marked {
 		errs = append(errs, fmt.Errorf("capture: tshark objects to frame %s: %s", row[0], strings.Join(row[1:], " ")))
 	}
-	datagrams, err := c.Datagrams("(udp.port == 546 || udp.port == 547) && !icmpv6") // an ICMPv6 error quotes a part
+	datagrams, err := c.Datagrams("(udp.port == 546 || udp.port == 547) && !icmpv6") // an ICMPv6 error quotes only a part of a datagram
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (c *Capture) Check() error {
 	return errors.Join(errs...)
 }
 
-// tshark reads the file. It does not matter in which namespace.
+// tshark reads the file. That works in every namespace.
 func (c *Capture) tshark(filter string, args ...string) (string, error) {
 	all := append([]string{"tshark", "-n", "-r", c.File, "-Y", filter}, args...)
 	return c.node.Run(all...)

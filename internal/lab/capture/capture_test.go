@@ -17,7 +17,7 @@ const patience = 30 * time.Second
 
 var need = labtest.Need
 
-// wire joins a client and a server with a cable that is being recorded.
+// wire joins a client and a server with a cable, and records what passes it.
 func wire(t *testing.T) (*script.Client, *script.Server, *capture.Capture) {
 	t.Helper()
 	a, b := labtest.Pair(t, "a", "c0", "b", "s0")
@@ -57,7 +57,7 @@ func TestGoodTrafficPasses(t *testing.T) {
 
 func TestLyingLengthIsFound(t *testing.T) {
 	client, server, c := wire(t)
-	message := append(client.Message(dhcp6.Solicit), 0, 14, 0, 9, 1) // an option of 9 octets, of which there is one
+	message := append(client.Message(dhcp6.Solicit), 0, 14, 0, 9, 1) // an option with the length 9, of which only one octet is there
 	need(t, client.Send(message))
 	_, err := server.Wait(patience, "the message", func(script.Request) bool { return true })
 	need(t, err)

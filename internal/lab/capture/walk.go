@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// fixed is how many octets stand before the options in the options that hold
-// options: IA_NA, IA_TA, IAADDR, IA_PD and IAPREFIX (RFC 8415 section 21).
+// fixed is how many octets are before the options in those options that contain options: IA_NA,
+// IA_TA, IAADDR, IA_PD and IAPREFIX (RFC 8415 section 21).
 var fixed = map[int]int{3: 12, 4: 4, 5: 24, 25: 12, 26: 25}
 
-// Walk reads all lengths in a DHCPv6 message, at all depths, and returns where
-// the first is that does not fit.
+// Walk reads all lengths in a DHCPv6 message, at all depths, and returns where the first length
+// is that does not fit.
 func Walk(message []byte) error {
 	return walkMessage(message, "")
 }

@@ -1,6 +1,6 @@
-// Package dissect has tshark read packets that a test has built, as an opinion which
-// is independent of the codec that built them. What was recorded on a wire is read by
-// package capture.
+// Package dissect makes tshark read packets that a test has built, so that they are checked
+// independently of the codec that built them. What was recorded on a wire is read by package
+// capture.
 package dissect
 
 import (
@@ -14,23 +14,23 @@ import (
 	"strings"
 )
 
-// Packet is what tshark says of a packet: for each field the values in the order in which
-// they stand in the packet, outer layers first.
+// Packet has what tshark reads in a packet: for each field its values, in the order of the
+// packet, outer layers first.
 type Packet map[string][]string
 
-// The fields that say whether tshark is content.
+// These fields say whether tshark finds a packet correct.
 const (
 	Malformed = "_ws.malformed"
 	Complaint = "_ws.expert.message"
 )
 
-// The link types of packets: what tshark takes their first octets for.
+// The link types of packets say what tshark takes their first octets for.
 const (
 	Ethernet = 1
 	IP       = 101
 )
 
-// Fields runs tshark over the packets and returns the given fields of each. They are
+// Fields runs tshark on the packets, and returns the given fields of each packet. The packets are
 // written to a capture file in dir.
 func Fields(ctx context.Context, dir string, link uint32, packets [][]byte, fields []string) ([]Packet, error) {
 	path := filepath.Join(dir, "packets.pcap")
@@ -71,7 +71,7 @@ func Fields(ctx context.Context, dir string, link uint32, packets [][]byte, fiel
 	return list, nil
 }
 
-// file is a capture file of the packets (pcap version 2.4), a second apart.
+// file returns a capture file of the packets (pcap version 2.4), one second apart.
 func file(link uint32, packets [][]byte) []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, 0xa1b2c3d4)

@@ -14,12 +14,12 @@ import (
 // ready is how long charon may take to open its socket.
 const ready = 3 * time.Minute
 
-// plugins are what charon loads: those of Debian's packages that IKEv2 between
-// two hosts can use.
+// plugins are the plugins that charon loads: those of Debian's packages that are of use for IKEv2
+// between two hosts.
 const plugins = "random nonce aes sha1 sha2 hmac md5 kdf cmac xcbc gcm ccm ctr chapoly curve25519 gmp openssl drbg mgf1 " +
 	"pem pkcs1 pkcs8 pubkey x509 revocation constraints kernel-netlink socket-default vici counters"
 
-// Config says how a charon differs from the usual one.
+// Config says in what a charon differs from the default.
 type Config struct {
 	// Name names the program in its node; "charon" if empty.
 	Name string
@@ -32,7 +32,7 @@ type Config struct {
 type Charon struct {
 	Node   *lab.Node
 	Name   string
-	Dir    string // of its files
+	Dir    string // the folder of its files
 	Socket string // path of its VICI socket
 
 	proc *lab.Proc
@@ -85,19 +85,19 @@ func Start(d *lab.Node, config Config) (*Charon, error) {
 	return c, c.Start()
 }
 
-// settings is the path of its strongswan.conf.
+// settings returns the path of its strongswan.conf.
 func (c *Charon) settings() string { return filepath.Join(c.Dir, "strongswan.conf") }
 
 // Start starts a charon that has been prepared, or has ended, and waits until its
 // socket takes connections. It begins without connections and keys.
 func (c *Charon) Start() error {
-	_ = os.Remove(c.Socket) // a killed one leaves it behind
+	_ = os.Remove(c.Socket) // a charon that was killed leaves its socket behind
 	var err error
 	c.proc, err = c.Node.Start(lab.Command{
 		Name: c.Name,
 		Args: []string{"/usr/lib/ipsec/charon"},
 		Env:  []string{"STRONGSWAN_CONF=" + c.settings()},
-		// Its process id is in there, and a second one would not start.
+		// Its process id is in a file there: a second charon would not start.
 		Private: []string{"/run"},
 	})
 	if err != nil {
@@ -117,14 +117,14 @@ func (c *Charon) Start() error {
 	return nil
 }
 
-// Proc is the program as it runs now.
+// Proc returns the program as it runs now.
 func (c *Charon) Proc() *lab.Proc { return c.proc }
 
-// Log is what this run has written so far.
+// Log returns what this run has written so far.
 func (c *Charon) Log() string { return c.proc.Log() }
 
-// Stop ends charon in order: it tells its peers, and takes its SAs and policies
-// out of the kernel.
+// Stop ends charon in order: it tells its peers, and removes its SAs and policies from the
+// kernel.
 func (c *Charon) Stop() error { return c.proc.Stop() }
 
 // Kill ends charon as a crash does. Its SAs and policies stay in the kernel.
@@ -136,14 +136,14 @@ func (c *Charon) Swanctl(args ...string) (string, error) {
 	return c.Node.Run(append(all, "--uri", "unix://"+c.Socket)...)
 }
 
-// folders are those that swanctl looks for beside its file.
+// folders are the folders that swanctl looks for beside its file.
 var folders = []string{
 	"x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa", "ecdsa", "bliss", "pkcs8", "pkcs12", "conf.d",
 }
 
-// Load gives charon a text in the form of swanctl.conf in place of what it was
-// given before, as "swanctl --load-all" does. Names of files in it are looked
-// for in folders below Dir: x509, x509ca, private.
+// Load gives charon a text in the form of swanctl.conf, which replaces what it was given before,
+// as "swanctl --load-all" does. Names of files in the text are looked for in folders below Dir:
+// x509, x509ca, private.
 func (c *Charon) Load(text string) error {
 	for _, folder := range folders {
 		if err := os.MkdirAll(filepath.Join(c.Dir, folder), 0o700); err != nil {
@@ -157,8 +157,8 @@ func (c *Charon) Load(text string) error {
 	return err
 }
 
-// Install puts a credential and the authorities that it believes in where Load
-// finds them: NAME.pem in x509 and private, CA-NAME.pem in x509ca.
+// Install puts a credential, and the authorities that its owner trusts, where Load finds them:
+// NAME.pem in x509 and private, CA-NAME.pem in x509ca.
 func (c *Charon) Install(own *Credential, trusted ...*Authority) error {
 	files := map[string][]byte{
 		filepath.Join("x509", own.Name+".pem"):    own.CertificatePEM(),

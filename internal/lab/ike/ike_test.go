@@ -44,8 +44,8 @@ secrets {
 }
 `
 
-// What was loaded is told by swanctl, and forgotten by a new start; a killed
-// charon can be started again, beside one in another node.
+// swanctl shows what was loaded, and a new start forgets it. A charon that was killed can be
+// started again, while there is another one in another node.
 func TestCharon(t *testing.T) {
 	labtest.Parallel(t)
 	n := lab.ForTest(t)

@@ -8,8 +8,8 @@ import (
 	"fairlead/internal/lab"
 )
 
-// Libreswan is another IKE daemon, by other authors: pluto. Only the image
-// "ipsec" of scripts/vm has it, as it cannot be installed beside strongSwan.
+// Libreswan is the IKE daemon of other authors: pluto. Only the image "ipsec" of scripts/vm has
+// it, because it cannot be installed beside strongSwan.
 type Libreswan struct {
 	Node *lab.Node
 	Dir  string
@@ -17,12 +17,12 @@ type Libreswan struct {
 	proc *lab.Proc
 }
 
-// programs is where libreswan has its own.
+// programs is the folder of libreswan's programs.
 const programs = "/usr/libexec/ipsec/"
 
-// StartLibreswan starts pluto in the node with connections as in ipsec.conf and
-// secrets as in ipsec.secrets, and waits until it listens. Connections with
-// auto=ondemand have their traps then.
+// StartLibreswan starts pluto in the node, with connections in the form of ipsec.conf and secrets
+// in the form of ipsec.secrets, and waits until it listens. By then, connections with
+// auto=ondemand have their trap policies.
 func StartLibreswan(d *lab.Node, connections, secrets string) (*Libreswan, error) {
 	dir, err := d.Folder("pluto")
 	if err != nil {
@@ -62,5 +62,5 @@ func StartLibreswan(d *lab.Node, connections, secrets string) (*Libreswan, error
 	return l, nil
 }
 
-// Proc is the program.
+// Proc returns the program.
 func (l *Libreswan) Proc() *lab.Proc { return l.proc }

@@ -31,16 +31,16 @@ type Credential struct {
 	Key         []byte // DER, PKCS #8
 }
 
-// Request is what a certificate is to say. The zero values of From and Until are
-// an hour ago and in a day.
+// Request is what a certificate is to say. If From and Until are zero, the certificate is valid
+// from an hour ago, for a day.
 type Request struct {
-	Name        string       // the common name, and that of its files
+	Name        string       // the common name, and the name of its files
 	Addresses   []netip.Addr // subject alternative names
 	Names       []string     // DNS names, likewise
 	From, Until time.Time
 }
 
-// serial numbers all certificates.
+// serial returns a random serial number for a certificate.
 func serial() (*big.Int, error) { return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)) }
 
 // NewAuthority makes an authority with a certificate of its own.
@@ -105,13 +105,13 @@ func (a *Authority) Issue(r Request) (*Credential, error) {
 	return &Credential{Name: r.Name, Certificate: der, Key: private}, nil
 }
 
-// CertificatePEM is the authority's certificate as a file has it.
+// CertificatePEM returns the authority's certificate in PEM.
 func (a *Authority) CertificatePEM() []byte { return block("CERTIFICATE", a.Certificate.Raw) }
 
-// CertificatePEM is the certificate as a file has it.
+// CertificatePEM returns the certificate in PEM.
 func (c *Credential) CertificatePEM() []byte { return block("CERTIFICATE", c.Certificate) }
 
-// KeyPEM is the private key as a file has it.
+// KeyPEM returns the private key in PEM.
 func (c *Credential) KeyPEM() []byte { return block("PRIVATE KEY", c.Key) }
 
 func block(kind string, der []byte) []byte {
@@ -123,14 +123,14 @@ type Files struct {
 	Certificate, Key, Authority string
 }
 
-// Stanza is the key ike of a peer in Fairlead's configuration, whose certificate
-// this is, indented by four.
+// Stanza returns the key ike for a peer in Fairlead's configuration that has this certificate,
+// indented by four spaces.
 func (f Files) Stanza() string {
 	return fmt.Sprintf("    ike:\n      certificate: %s\n      key: %s\n      ca: %s\n", f.Certificate, f.Key, f.Authority)
 }
 
-// Write writes a credential, and the certificate of the authority that its owner
-// believes in, into a folder, in PEM and readable by their owner alone.
+// Write writes a credential, and the certificate of the authority that its owner trusts, into a
+// folder. The files are in PEM, and only their owner can read them.
 func (c *Credential) Write(folder string, trusted *Authority) (Files, error) {
 	f := Files{
 		Certificate: filepath.Join(folder, c.Name+".crt"),

@@ -11,16 +11,16 @@ import (
 	"fairlead/internal/lab"
 )
 
-// Kernel is what ip and nft say of the node in which the relay runs.
+// Kernel is the state of the kernel of the relay's node, as ip and nft show it.
 type Kernel struct {
 	t    testing.TB
 	node *lab.Node
 }
 
-// KernelOf looks at a node's kernel.
+// KernelOf returns the Kernel of a node.
 func KernelOf(t testing.TB, d *lab.Node) *Kernel { return &Kernel{t: t, node: d} }
 
-// Route is a route as `ip -N -j -6 route show` tells it.
+// Route is a route as `ip -N -j -6 route show` shows it.
 type Route struct {
 	Type     string `json:"type"`
 	Dst      string `json:"dst"`
@@ -31,7 +31,7 @@ type Route struct {
 	Metric   int    `json:"metric"`
 }
 
-// Routes are the routes with the relay's protocol number, in all tables.
+// Routes returns the routes with the relay's protocol number, in all tables.
 func (k *Kernel) Routes() []Route {
 	k.t.Helper()
 	out, err := k.node.IP("-N -j -6 route show table all")
@@ -41,7 +41,7 @@ func (k *Kernel) Routes() []Route {
 	return slices.DeleteFunc(all, func(one Route) bool { return one.Protocol != "87" })
 }
 
-// Routed are the destinations of those routes, in order.
+// Routed returns the destinations of those routes, in order.
 func (k *Kernel) Routed() []string {
 	k.t.Helper()
 	var all []string
@@ -52,15 +52,15 @@ func (k *Kernel) Routed() []string {
 	return all
 }
 
-// RouteOf are the relay's routes to exactly one prefix.
+// RouteOf returns the relay's routes to exactly one prefix.
 func (k *Kernel) RouteOf(p netip.Prefix) []Route {
 	k.t.Helper()
 	dst := p.String()
 	return slices.DeleteFunc(k.Routes(), func(one Route) bool { return one.Dst != dst })
 }
 
-// WantRouteVia waits until the kernel has the only route to a prefix that sends
-// it to a next hop on an interface.
+// WantRouteVia waits until the kernel has exactly one route to a prefix, through a next hop on an
+// interface.
 func (k *Kernel) WantRouteVia(p netip.Prefix, next, dev string) {
 	k.t.Helper()
 	var got []Route
@@ -95,7 +95,7 @@ func (k *Kernel) WantNoRoute(p netip.Prefix) {
 	Until(k.t, p.String()+" is not routed", func() bool { return len(k.RouteOf(p)) == 0 })
 }
 
-// ruleset is the relay's nft table as nft tells it.
+// ruleset is the relay's nft table as nft shows it.
 type ruleset struct {
 	Objects []struct {
 		Set *struct {
@@ -117,7 +117,7 @@ func (k *Kernel) ruleset() (all ruleset) {
 	return all
 }
 
-// Counter is how many packets a counter of the filter has seen.
+// Counter returns how many packets a counter of the filter has seen.
 func (k *Kernel) Counter(name string) int {
 	k.t.Helper()
 	for _, o := range k.ruleset().Objects {
@@ -129,9 +129,9 @@ func (k *Kernel) Counter(name string) int {
 	return 0
 }
 
-// Permitted are the elements of the filter's sets in which a text occurs, each
-// with the name of its set: "source-link-56 [...]". What was dropped is not among them,
-// and when an element was last used is left out.
+// Permitted returns the elements of the filter's sets in which a text occurs, each with the name
+// of its set: "source-link-56 [...]". The set of spoofed sources is left out, and so is the time
+// when an element was last used.
 func (k *Kernel) Permitted(text string) (found []string) {
 	k.t.Helper()
 	for _, o := range k.ruleset().Objects {

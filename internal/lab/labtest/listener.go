@@ -14,7 +14,7 @@ import (
 // MarkerPort is the UDP port of test packets. Their payload names them.
 const MarkerPort = 9999
 
-// Listener takes test packets that arrive at a node.
+// Listener receives test packets that arrive at a node.
 type Listener struct {
 	t    testing.TB
 	file *os.File
@@ -56,14 +56,14 @@ func Listen(t testing.TB, d *lab.Node) *Listener {
 	return l
 }
 
-// Got are the names of the packets so far.
+// Got returns the names of the packets that have arrived so far.
 func (l *Listener) Got() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.names)
 }
 
-// Forget drops them.
+// Forget forgets the packets that have arrived so far.
 func (l *Listener) Forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 // program is the path of the program under test, once Main has built it.
 var program string
 
-// atOnce bounds how many networks of a package are alive together.
+// atOnce bounds how many networks of a package exist at the same time.
 var atOnce = make(chan struct{}, 2)
 
 // Main is the TestMain of a package that runs the program.
@@ -27,7 +27,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Program is the path of the program under test. The package's TestMain is Main.
+// Program returns the path of the program under test. The TestMain of the package must be Main.
 func Program() string { return program }
 
 // Need ends the test if there is an error.
@@ -44,7 +44,7 @@ func Until(t testing.TB, what string, done func() bool) {
 	Need(t, lab.Until(Patience, what, done))
 }
 
-// Parallel lets the test run beside one other.
+// Parallel lets the test run at the same time as one other test.
 func Parallel(t *testing.T) {
 	t.Helper()
 	t.Parallel()

@@ -24,8 +24,8 @@ type Thrower struct {
 	index int
 }
 
-// Throw prepares packets from an interface of a node towards a neighbour, whose
-// link-layer address is nil where the link has none.
+// Throw prepares the sending of packets from an interface of a node to a neighbour. The
+// neighbour's link-layer address is nil if the link has none.
 func Throw(t testing.TB, d *lab.Node, link string, peer net.HardwareAddr) *Thrower {
 	t.Helper()
 	from, err := d.Interface(link)
@@ -61,7 +61,7 @@ func (x *Thrower) Datagram(from, to net.HardwareAddr, source, dest netip.AddrPor
 	x.Put(x.Packet(from, to, source, dest, payload))
 }
 
-// Packet is what Datagram puts on the link.
+// Packet returns the packet that Datagram puts on the link.
 func (x *Thrower) Packet(from, to net.HardwareAddr, source, dest netip.AddrPort, payload []byte) []byte {
 	x.t.Helper()
 	ip := &layers.IPv6{
@@ -96,7 +96,7 @@ func (x *Thrower) Put(frame []byte) {
 	Need(x.t, x.TryPut(frame))
 }
 
-// TryPut is Put for other goroutines than the test's.
+// TryPut is Put for goroutines other than the test's.
 func (x *Thrower) TryPut(frame []byte) error {
 	to := &unix.SockaddrLinklayer{Ifindex: x.index, Protocol: 0xdd86} // ETH_P_IPV6 in network order
 	for {

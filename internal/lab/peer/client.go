@@ -14,7 +14,7 @@ import (
 	"fairlead/internal/lab"
 )
 
-// ErrUnable says that a program has no way to do that on demand.
+// ErrUnable says that a program has no way to do something on demand.
 var ErrUnable = errors.New("the program cannot do this on demand")
 
 // ClientKind names a client program.
@@ -35,14 +35,14 @@ var ClientKinds = []ClientKind{Dhcpcd, Wide, DibblerClient, Dhclient}
 // address and one prefix for lan0.
 type ClientConfig struct {
 	Interface string // "c0"
-	LAN       string // "lan0": gets an address out of the prefix
+	LAN       string // gets an address of the prefix
 	// Prefixes is how many IA_PDs are sent, 1 if 0. The IAIDs are 11, 12 and
 	// so on; dibbler and dhclient choose their own.
 	Prefixes int
 	// NoAddress leaves the IA_NA out.
 	NoAddress bool
-	// DUID presets the client's identifier. If empty, the program makes one
-	// out of the interface's link-layer address.
+	// DUID sets the client's identifier. If empty, the program makes one from the interface's
+	// link-layer address.
 	DUID []byte
 }
 
@@ -58,13 +58,13 @@ type Client struct {
 	program program
 }
 
-// program is what the wrapper of each client knows.
+// program is the part of a Client that differs between the programs.
 type program interface {
-	// configure writes the client's files and says how it is started.
+	// configure writes the client's files, and returns how it is started.
 	configure(c *Client) (lab.Command, error)
-	// prefixes reads what the client holds.
+	// prefixes returns what the client holds.
 	prefixes(c *Client) []netip.Prefix
-	// ask has it renew, rebind or release.
+	// ask makes it renew, rebind or release.
 	ask(c *Client, what demand) error
 }
 
@@ -106,18 +106,18 @@ func StartClient(d *lab.Node, kind ClientKind, config ClientConfig) (*Client, er
 	return c, c.Start()
 }
 
-// Start starts the program again after its end, with the files that it left.
+// Start starts the program again after its end, with the files that it has left.
 func (c *Client) Start() error {
 	var err error
 	c.proc, err = c.Node.Start(c.command)
 	return err
 }
 
-// Proc is the program as it was last started.
+// Proc returns the program as it was last started.
 func (c *Client) Proc() *lab.Proc { return c.proc }
 
-// Prefixes returns the prefixes that the client holds, as the program itself
-// tells, in order.
+// Prefixes returns the prefixes that the client holds, as the program itself reports them, in
+// order.
 func (c *Client) Prefixes() []netip.Prefix {
 	list := c.program.prefixes(c)
 	slices.SortFunc(list, netip.Prefix.Compare)
@@ -137,8 +137,8 @@ func (c *Client) Await(limit time.Duration, count int) ([]netip.Prefix, error) {
 	return list, err
 }
 
-// Inside returns an address of the client's home network that lies in one of
-// its prefixes: something to ping from. It waits for it a while.
+// Inside returns an address of the client's home network in one of its prefixes, to send pings
+// from. It waits some time for the address.
 func (c *Client) Inside() (netip.Addr, error) {
 	var found netip.Addr
 	err := lab.Until(ready, fmt.Sprintf("%s in %s has an address in its prefix on %s", c.Kind, c.Node.Name, c.Config.LAN), func() bool {
@@ -155,14 +155,14 @@ func (c *Client) Inside() (netip.Addr, error) {
 	return found, err
 }
 
-// Renew has the client send a Renew now, if it can: dhcpcd.
+// Renew makes the client send a Renew now. Only dhcpcd can.
 func (c *Client) Renew() error { return c.program.ask(c, renew) }
 
-// Rebind has the client send a Rebind now, if it can: dhcpcd and dhclient. The
-// latter is stopped and started again for that.
+// Rebind makes the client send a Rebind now. Only dhcpcd and dhclient can; dhclient is stopped
+// and started again for that.
 func (c *Client) Rebind() error { return c.program.ask(c, rebind) }
 
-// Release has the client send a Release and end; all can.
+// Release makes the client send a Release and end. All clients can.
 func (c *Client) Release() error { return c.program.ask(c, release) }
 
 // Crash ends the program at once, without a Release.
@@ -185,8 +185,8 @@ func (c *Client) write(name, text string, mode os.FileMode) (string, error) {
 	return path, nil
 }
 
-// hook writes the script that a client calls, and the file to which the script
-// adds lines: "add PREFIX/LENGTH", "del PREFIX/LENGTH" and "clear".
+// hook writes the script that a client calls, and makes the file to which the script adds lines:
+// "add PREFIX/LENGTH", "del PREFIX/LENGTH" and "clear".
 func (c *Client) hook(body string) (string, error) {
 	events := filepath.Join(c.Dir, "events")
 	if err := touch(events); err != nil {
@@ -197,7 +197,7 @@ func (c *Client) hook(body string) (string, error) {
 	return c.write("hook", head+body, 0o755)
 }
 
-// hooked replays the lines that the hook has written.
+// hooked returns the prefixes that are left after the lines that the hook has written.
 func (c *Client) hooked() []netip.Prefix {
 	text, _ := os.ReadFile(filepath.Join(c.Dir, "events"))
 	var held []netip.Prefix

@@ -33,7 +33,7 @@ const (
 
 var cookie = []byte{99, 130, 83, 99}
 
-// Client4 is a DHCPv4 client that asks when it is told to, and has its answers
+// Client4 is a DHCPv4 client that asks when the test tells it to, and to which answers are
 // broadcast.
 type Client4 struct {
 	Hardware net.HardwareAddr
@@ -63,7 +63,8 @@ func StartClient4(d *lab.Node, link string) (*Client4, error) {
 		c.conn = conn.(*net.UDPConn)
 		return errors.Join(
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1),
-			// A program that is being started has the socket of the client before for a moment.
+			// A child process that is being started still has, for a moment, the socket of the
+			// client before.
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
 			unix.BindToDevice(fd, link),
 			unix.Bind(fd, &unix.SockaddrInet4{Port: dhcp4.ClientPort}))
@@ -96,7 +97,7 @@ func (c *Client4) Obtain(limit time.Duration) (netip.Addr, error) {
 	return netip.AddrFrom4([4]byte(reply[16:20])), nil
 }
 
-// Discover sends one Discover, and waits for nothing.
+// Discover sends one Discover, and waits for no answer.
 func (c *Client4) Discover() error {
 	out := c.message(rand.Uint32(), discover4, nil)
 	return lab.Insist(func() error {
@@ -155,10 +156,10 @@ func (c *Client4) message(xid uint32, kind byte, options []byte) []byte {
 	return append(b, make([]byte, 300-min(len(b), 300))...)
 }
 
-// message4 is a DHCPv4 message as it came.
+// message4 is a DHCPv4 message as it was received.
 type message4 []byte
 
-// answers reports whether it is an answer to a transaction.
+// answers reports whether the message is an answer to a transaction.
 func (m message4) answers(xid uint32) bool {
 	return len(m) >= 240 && m[0] == 2 && binary.BigEndian.Uint32(m[4:]) == xid && bytes.Equal(m[236:240], cookie)
 }

@@ -12,8 +12,8 @@ import (
 
 type dhclient struct{}
 
-// dhclientHook is called once for each prefix. The program leaves it to the
-// script to do anything with it.
+// dhclientHook is called once for each prefix. dhclient itself does nothing with a prefix; the
+// script has to do it.
 const dhclientHook = `
 case $reason in
 BOUND6 | RENEW6 | REBIND6)
@@ -50,7 +50,7 @@ func (dhclient) configure(c *Client) (lab.Command, error) {
 	return lab.Command{Args: append([]string{"dhclient", "-6", "-d", "-v", "-D", "LL"}, c.dhclientArgs(hook)...)}, nil
 }
 
-// dhclientArgs are those that a Release needs as well.
+// dhclientArgs are the arguments that a Release needs as well.
 func (c *Client) dhclientArgs(hook string) []string {
 	args := []string{
 		"-cf", "/dev/null", "-sf", hook,
@@ -70,7 +70,7 @@ func (dhclient) prefixes(c *Client) []netip.Prefix { return c.hooked() }
 func (dhclient) ask(c *Client, what demand) error {
 	switch what {
 	case rebind:
-		if err := c.proc.Stop(); err != nil { // without -r it sends no Release
+		if err := c.proc.Stop(); err != nil { // without -r, dhclient sends no Release when it ends
 			return err
 		}
 		return c.Start()

@@ -16,8 +16,8 @@ import (
 
 type dhcpcd struct{}
 
-// dhcpcdHook gets all prefixes of the lease with each event; one that the
-// server took away is among them with a valid lifetime of 0.
+// dhcpcdHook gets all prefixes of the lease with each event. A prefix that the server took away
+// is among them, with a valid lifetime of 0.
 const dhcpcdHook = `
 [ "$interface" = "$interface_asked" ] || exit 0
 case $reason in
@@ -52,8 +52,8 @@ func (dhcpcd) configure(c *Client) (lab.Command, error) {
 			return lab.Command{}, fmt.Errorf("peer: %w", err)
 		}
 	}
-	// noipv6rs starts DHCPv6 without a router advertisement; with a reboot
-	// time SIGHUP makes it rebind instead of starting over.
+	// noipv6rs starts DHCPv6 without a router advertisement. With a reboot time, SIGHUP makes
+	// dhcpcd rebind instead of starting from the beginning.
 	fmt.Fprintf(&b, "%s\nipv6only\nnoipv6rs\nnogateway\nnoarp\npersistent\nreboot 5\ntimeout 60\n", duid)
 	fmt.Fprintf(&b, "interface %s\n\tiaid 1\n", c.Config.Interface)
 	if !c.Config.NoAddress {
@@ -85,8 +85,8 @@ func (dhcpcd) ask(c *Client, what demand) error {
 	return lab.Until(ready, "dhcpcd ends", func() bool { return !c.proc.Running() })
 }
 
-// signalDhcpcd sends a signal until the log says that it was received: one that
-// comes while a script runs can be lost.
+// signalDhcpcd sends a signal, again and again, until the log says that it was received: a signal
+// that comes while a script runs can be lost.
 func signalDhcpcd(p *lab.Proc, sig syscall.Signal) error {
 	word := "received " + unix.SignalName(sig)
 	before := strings.Count(p.Log(), word)

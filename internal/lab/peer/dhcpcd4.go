@@ -9,8 +9,8 @@ import (
 	"fairlead/internal/lab"
 )
 
-// Dhcpcd4 is a dhcpcd that asks for an IPv4 address alone. It gives the address to its
-// interface, and makes no route to a gateway.
+// Dhcpcd4 is a dhcpcd that only asks for an IPv4 address. It gives the address to its interface,
+// and makes no route to a gateway.
 type Dhcpcd4 struct{ *lab.Proc }
 
 // StartDhcpcd4 starts a dhcpcd in the node. It does not wait for a lease.
@@ -24,7 +24,7 @@ func StartDhcpcd4(d *lab.Node, link string) (*Dhcpcd4, error) {
 	if err := os.WriteFile(conf, []byte("ipv4only\nnoarp\nnogateway\npersistent\nreboot 0\ntimeout 60\n"), 0o644); err != nil {
 		return nil, fmt.Errorf("peer: %w", err)
 	}
-	// Its own scripts would write the machine's resolv.conf.
+	// Its own scripts would write to the machine's resolv.conf.
 	p, err := d.Start(lab.Command{
 		Name: name, Args: []string{"dhcpcd", "-B", "-d", "-4", "-f", conf, "-c", "/bin/true", link},
 		Private: []string{"/var/lib/dhcpcd", "/run"},
@@ -32,8 +32,8 @@ func StartDhcpcd4(d *lab.Node, link string) (*Dhcpcd4, error) {
 	return &Dhcpcd4{p}, err
 }
 
-// Renew has it renew its lease now.
+// Renew makes it renew its lease now.
 func (c *Dhcpcd4) Renew() error { return signalDhcpcd(c.Proc, syscall.SIGUSR1) }
 
-// Release has it give its lease back, and end.
+// Release makes it give its lease back, and end.
 func (c *Dhcpcd4) Release() error { return signalDhcpcd(c.Proc, syscall.SIGALRM) }

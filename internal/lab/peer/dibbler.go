@@ -13,8 +13,8 @@ import (
 
 type dibbler struct{}
 
-// dibblerHook is told of the prefixes of one IA by number. dibbler puts no
-// address on the home network if that is the only one, so the hook does.
+// dibblerHook gets the prefixes of one IA, by number. If the home network is the only one,
+// dibbler gives it no address, so the hook does.
 const dibblerHook = `
 n=1
 while eval "prefix=\$PREFIX$n length=\$PREFIX${n}LEN valid=\$PREFIX${n}VALID" && [ -n "$prefix" ]; do

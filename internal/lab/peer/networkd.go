@@ -11,8 +11,7 @@ import (
 // StartNetworkd starts a systemd-networkd in the node, which asks for an IPv4 address on an
 // interface. It gives the address to the interface, and makes no route to a gateway.
 //
-// It works without udev and D-Bus: it sees neither the machine's /run nor a /sys that it
-// could write to.
+// It works without udev and D-Bus: it does not see the machine's /run, and cannot write to /sys.
 func StartNetworkd(d *lab.Node, link string) (*lab.Proc, error) {
 	const name = "networkd"
 	folder, err := d.Private(name, "/etc/systemd")

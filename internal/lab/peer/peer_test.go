@@ -19,20 +19,20 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// patience covers random delays, a second of waiting for more servers, and a
+// patience is enough for random delays, a second in which clients wait for more servers, and a
 // slow machine.
 const patience = 60 * time.Second
 
 var need = labtest.Need
 
-// granted are the prefixes that the scripted server gives to the first and the
-// second IA_PD of a message.
+// granted are the prefixes that the scripted server gives to the first and to the second IA_PD of
+// a message.
 var granted = []netip.Prefix{
 	netip.MustParsePrefix("2001:db8:1100::/56"),
 	netip.MustParsePrefix("2001:db8:1200::/56"),
 }
 
-// generous is a server that remembers which IAID it gave what.
+// generous returns a server that remembers to which IAID it gave which prefix.
 func generous() script.Answer {
 	given := map[uint32]netip.Prefix{}
 	return script.Grants{
@@ -64,8 +64,8 @@ func street(t *testing.T) (*lab.Node, *script.Server) {
 	return home, server
 }
 
-// sends waits until the server has a message of the type that is not among the
-// first skip messages.
+// sends waits until the server has received a message of the type, not counting the first skip
+// messages.
 func sends(t *testing.T, server *script.Server, skip int, want dhcp6.MessageType) script.Request {
 	t.Helper()
 	var r script.Request
@@ -80,7 +80,7 @@ func sends(t *testing.T, server *script.Server, skip int, want dhcp6.MessageType
 	return r
 }
 
-// hooks is what a client's hook has written down of answers so far.
+// hooks is what a client's hook has written so far about answers.
 type hooks struct {
 	path  string
 	lines int
@@ -92,13 +92,13 @@ func told(c *peer.Client) *hooks {
 	return h
 }
 
-// count counts what the client was given: a prefix each.
+// count returns how many prefixes the client was given, in all answers.
 func (h *hooks) count() int {
 	text, _ := os.ReadFile(h.path)
 	return strings.Count(string(text), "add ")
 }
 
-// more waits until both prefixes were written down once more.
+// more waits until both prefixes have been written once more.
 func (h *hooks) more(t *testing.T) {
 	t.Helper()
 	need(t, lab.Until(patience, "the client takes the answer in", func() bool { return h.count() >= h.lines+len(granted) }))
@@ -127,8 +127,8 @@ func TestClients(t *testing.T) {
 				t.Errorf("address %s is in none of the prefixes", inside)
 			}
 
-			// On demand. What comes next is asked once the answer is taken in: a
-			// client in between may end without a Release.
+			// These are sent on demand. The next one is asked for once the answer to the one
+			// before is taken in: a client that is not ready may end without a Release.
 			before, told := len(server.Received()), told(c)
 			if err := c.Renew(); err == nil {
 				sends(t, server, before, dhcp6.Renew)
@@ -159,7 +159,7 @@ func TestClients(t *testing.T) {
 }
 
 func TestClientLosesWithdrawnPrefix(t *testing.T) {
-	for _, kind := range []peer.ClientKind{peer.Dhcpcd} { // the one that renews on demand
+	for _, kind := range []peer.ClientKind{peer.Dhcpcd} { // only dhcpcd renews on demand
 		t.Run(string(kind), func(t *testing.T) {
 			home, server := street(t)
 			c, err := peer.StartClient(home, kind, peer.ClientConfig{NoAddress: true})
@@ -189,7 +189,7 @@ func TestServers(t *testing.T) {
 			server, err := peer.StartServer(top.Server, kind, peer.ServerConfig{})
 			need(t, err)
 
-			// A relay of a few lines, for a client on link 2.
+			// This is a relay of a few lines, for a client on link 2.
 			relay, err := script.StartClient(top.Relay, script.ClientConfig{
 				Interface: "u0", Source: lab.RelayAddress, Port: 547, DUID: dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0, 9},
 			})

@@ -11,9 +11,9 @@ import (
 // Relay4Kind names a DHCPv4 relay program.
 type Relay4Kind string
 
-// The DHCPv4 relays. Dhcrelay reads frames from packet sockets; dhcp-helper and dnsmasq
-// read a UDP socket. Dnsmasq sends to servers from the giaddr, the others from the address
-// of the interface that leads there.
+// The DHCPv4 relays. Dhcrelay reads frames from packet sockets; dhcp-helper and dnsmasq read a
+// UDP socket. Dnsmasq sends to servers from the giaddr, the others from the address of the
+// interface that leads to the server.
 const (
 	Dhcrelay     Relay4Kind = "dhcrelay4"
 	DnsmasqRelay Relay4Kind = "dnsmasq-relay4"
@@ -23,9 +23,9 @@ const (
 // Relay4Config says what a DHCPv4 relay does.
 type Relay4Config struct {
 	Down   map[string]netip.Addr // client-facing interfaces and their addresses, which become giaddr
-	Up     string                // the interface to the server; empty: one of those to clients
+	Up     string                // the interface to the server; empty: the server is on one of the interfaces to clients
 	Server netip.Addr
-	// Informs has dhcrelay add option 82: the interface's name as circuit-id.
+	// Informs makes dhcrelay add option 82, with the interface's name as circuit-id.
 	Informs bool
 }
 
@@ -71,7 +71,7 @@ func StartRelay4(d *lab.Node, kind Relay4Kind, c Relay4Config) (*lab.Proc, error
 	if err != nil {
 		return nil, err
 	}
-	if listens == "" { // it logs nothing
+	if listens == "" { // this program logs nothing
 		return p, lab.Until(ready, p.Name+" listens", func() bool { return p.Listens(dhcp4.ServerPort) })
 	}
 	return p, p.Logged(ready, listens)

@@ -13,10 +13,10 @@ import (
 // m is an object of Kea's configuration.
 type m = map[string]any
 
-// RunKea starts a Kea for the family 6 or 4 by a name of the caller's, and waits
-// until it has started. It is configured by what stands in the object Dhcp6 or
-// Dhcp4, to which are added the log of the whole and, for IPv6, that its files are in the
-// node's folder of that name. What it logs of parts stands in "loggers". A configuration is not changed.
+// RunKea starts a Kea for the family 6 or 4, by a name of the caller's, and waits until it has
+// started. config is the object Dhcp6 or Dhcp4 of its configuration. RunKea adds the log, and for
+// IPv6 the place of its files, in the node's folder of that name. Further logs may be in
+// "loggers" of config. config itself is not changed.
 func RunKea(d *lab.Node, name string, family int, config map[string]any) (*lab.Proc, error) {
 	dir, err := d.Folder(name)
 	if err != nil {
@@ -48,14 +48,14 @@ func RunKea(d *lab.Node, name string, family int, config map[string]any) (*lab.P
 	return p, p.Logged(ready, fmt.Sprintf("DHCP%d_STARTED", family))
 }
 
-// keaLogger is a logger of Kea's with its level, which writes to standard error.
+// keaLogger returns a logger of Kea's with its level, which writes to standard error.
 func keaLogger(name string, level m) m {
 	level["name"], level["output_options"] = name, []m{{"output": "stderr", "flush": true}}
 	return level
 }
 
-// runDhcpd starts a dhcpd of the family "-4" or "-6" with a configuration, and
-// waits until it listens on the interface.
+// runDhcpd starts a dhcpd of the family "-4" or "-6" with a configuration, and waits until it
+// listens on the interface.
 func runDhcpd(d *lab.Node, name, family, config, link string) (*lab.Proc, error) {
 	dir, err := d.Folder(name)
 	if err != nil {
@@ -78,7 +78,7 @@ func runDhcpd(d *lab.Node, name, family, config, link string) (*lab.Proc, error)
 	return p, p.Logged(ready, "Server starting service")
 }
 
-// touch makes a file that must exist.
+// touch makes an empty file that the program needs.
 func touch(path string) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {

@@ -14,28 +14,28 @@ import (
 // ready is how long a program may take to start.
 const ready = 3 * time.Minute
 
-// Timers are those of all leases that a server gives, in whole seconds. The
-// zero value stands for ShortTimers.
+// Timers are the times of all leases that a server gives, in whole seconds. The zero value stands
+// for ShortTimers.
 type Timers struct {
 	T1, T2, Preferred, Valid time.Duration
 }
 
-// ShortTimers let a test see a renewal and an expiry.
+// ShortTimers are so short that a test sees a renewal and an expiry.
 var ShortTimers = Timers{T1: 10 * time.Second, T2: 16 * time.Second, Preferred: 20 * time.Second, Valid: 30 * time.Second}
 
-// LongTimers keep clients quiet for the length of a test.
+// LongTimers are so long that clients do not renew during a test.
 var LongTimers = Timers{T1: 1000 * time.Second, T2: 1600 * time.Second, Preferred: 2000 * time.Second, Valid: 3000 * time.Second}
 
 // Served is a link whose clients a server serves.
 type Served struct {
-	Link      netip.Prefix // addresses come from its first few thousand
+	Link      netip.Prefix // its addresses are leased, from the first few thousand on
 	Delegable netip.Prefix // prefixes come from here
 	Length    int          // of the delegated prefixes: 56 if 0
-	// InterfaceID has Kea choose this link by the Interface-ID option, as text.
+	// InterfaceID, as text, is the Interface-ID option by which Kea chooses this link.
 	InterfaceID string
 }
 
-// Links are the first access links of a topology.
+// Links returns the first access links of a topology.
 func Links(count int) []Served {
 	var list []Served
 	for i := 1; i <= count; i++ {
@@ -91,8 +91,8 @@ const (
 // ServerKinds lists all servers that delegate prefixes.
 var ServerKinds = []ServerKind{Kea, Dhcpd, DibblerServer}
 
-// StartServer starts a server in the node and waits until it listens. Started
-// again in the same node after its end, it finds its leases.
+// StartServer starts a server in the node, and waits until it listens. If a server is started
+// again in the same node after its end, it still has its leases.
 func StartServer(d *lab.Node, kind ServerKind, c ServerConfig) (*lab.Proc, error) {
 	c.complete()
 	switch kind {
@@ -111,7 +111,7 @@ func StartServer(d *lab.Node, kind ServerKind, c ServerConfig) (*lab.Proc, error
 // seconds returns a duration in whole seconds.
 func seconds(d time.Duration) int { return int(d / time.Second) }
 
-// pool returns the first and last address of a link that servers lease.
+// pool returns the first and the last address of a link that servers lease.
 func pool(link netip.Prefix) (first, last netip.Addr) {
 	b := link.Masked().Addr().As16()
 	b[14] = 0x10
@@ -168,7 +168,7 @@ func startDhcpd(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 	return runDhcpd(d, string(Dhcpd), "-6", b.String(), c.Interface)
 }
 
-// lastPrefix returns the last prefix of a length inside another.
+// lastPrefix returns the last prefix of a length inside another prefix.
 func lastPrefix(in netip.Prefix, length int) netip.Addr {
 	b := in.Masked().Addr().As16()
 	for bit := in.Bits(); bit < length; bit++ {
@@ -183,13 +183,13 @@ func startDibblerServer(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peer: server address: %w", err)
 	}
-	low, high := pool(near) // for its own link, where nobody asks: it insists on a pool
+	low, high := pool(near) // for its own link, on which nobody asks: dibbler needs a pool there
 	fmt.Fprintf(&b, "log-level 8\nlog-mode full\nlog-colors 0\niface %q {\n\tunicast %s\n\tclass {\n\t\tpool %s-%s\n\t}\n}\n",
 		c.Interface, c.Address, low, high)
 	for i, l := range c.Links {
 		first, last := pool(l.Link)
-		// A relayed link needs an Interface-ID to look for; one that no relay
-		// sends has it chosen by the link-address.
+		// A relayed link needs an Interface-ID to look for. If it is one that no relay sends,
+		// dibbler chooses the link by the link-address.
 		fmt.Fprintf(&b, "iface relay%d {\n\trelay %q\n\tinterface-id %d\n\tT1 %d\n\tT2 %d\n\tpreferred-lifetime %d\n\tvalid-lifetime %d\n",
 			i+1, c.Interface, 70000+i, seconds(c.Timers.T1), seconds(c.Timers.T2), seconds(c.Timers.Preferred), seconds(c.Timers.Valid))
 		fmt.Fprintf(&b, "\tsubnet %s\n\tclass {\n\t\tpool %s-%s\n\t}\n\tpd-class {\n\t\tpd-pool %s\n\t\tpd-length %d\n\t}\n}\n",
@@ -230,5 +230,5 @@ func startDnsmasq6(d *lab.Node, c ServerConfig) (*lab.Proc, error) {
 	return p, p.Logged(ready, "started")
 }
 
-// dibblerFolders are those that dibbler's programs have built in.
+// dibblerFolders are the folders that are built into dibbler's programs.
 var dibblerFolders = []string{"/etc/dibbler", "/var/lib/dibbler", "/var/log/dibbler"}

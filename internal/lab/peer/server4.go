@@ -12,8 +12,8 @@ import (
 // Server4Kind names a DHCPv4 server program, and how it listens.
 type Server4Kind string
 
-// The DHCPv4 servers. Kea by default, and dhcpd always, read frames from packet
-// sockets; the others read UDP sockets.
+// The DHCPv4 servers. Kea by default, and dhcpd always, read frames from packet sockets; Kea with
+// UDP sockets and dnsmasq read UDP sockets.
 const (
 	Kea4UDP  Server4Kind = "kea-dhcp4"
 	Kea4Raw  Server4Kind = "kea-dhcp4-raw"
@@ -25,14 +25,14 @@ const (
 // addresses from .0.100 to .0.200, or .100 to .200, for an hour.
 type Server4Config struct {
 	Interface string
-	Address   netip.Addr     // its own
-	Subnets   []netip.Prefix // of relayed clients, by giaddr; at most /24 long
-	// LogsRelayID has Kea and dhcpd log the relay-id of each message (RFC 6925), as
-	// LoggedRelayID says.
+	Address   netip.Addr     // the server's own address
+	Subnets   []netip.Prefix // subnets of relayed clients, chosen by giaddr; with at most 24 bits
+	// LogsRelayID makes Kea and dhcpd log the relay-id of each message (RFC 6925), in the form of
+	// LoggedRelayID.
 	LogsRelayID bool
 }
 
-// LoggedRelayID is what a server's log has of a relay-id.
+// LoggedRelayID returns the text for a relay-id in a server's log.
 func LoggedRelayID(kind Server4Kind, id []byte) string {
 	if kind != Dhcpd4 {
 		return fmt.Sprintf("type=012, len=%03d: %s", len(id), colons(id))
@@ -44,7 +44,7 @@ func LoggedRelayID(kind Server4Kind, id []byte) string {
 	return "relay-id " + strings.Join(parts, ":")
 }
 
-// pool4 returns the first and last address of a subnet that servers lease.
+// pool4 returns the first and the last address of a subnet that servers lease.
 func pool4(subnet netip.Prefix) (first, last netip.Addr) {
 	b := subnet.Masked().Addr().As4()
 	b[3] = 100
@@ -78,7 +78,7 @@ func startKea4(d *lab.Node, kind Server4Kind, c Server4Config) (*lab.Proc, error
 	}
 	var loggers []m
 	if c.LogsRelayID {
-		const packets = 55 // the level at which Kea logs what is in a message
+		const packets = 55 // the level at which Kea logs the content of messages
 		loggers = append(loggers, keaLogger("kea-dhcp4.packets", m{"severity": "DEBUG", "debuglevel": packets}))
 	}
 	return RunKea(d, string(kind), 4, m{
@@ -90,7 +90,7 @@ func startKea4(d *lab.Node, kind Server4Kind, c Server4Config) (*lab.Proc, error
 	})
 }
 
-// netmask is a prefix's length as dhcpd and dnsmasq want it.
+// netmask returns a prefix's length as a netmask, which dhcpd and dnsmasq need.
 func netmask(p netip.Prefix) string {
 	b := netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	mask, _ := b.Prefix(p.Bits())
@@ -115,8 +115,8 @@ func startDhcpd4(d *lab.Node, c Server4Config) (*lab.Proc, error) {
 	return runDhcpd(d, string(Dhcpd4), "-4", b.String(), c.Interface)
 }
 
-// dnsmasqArgs are what every dnsmasq here is started with: in the foreground,
-// without DNS, without the machine's files.
+// dnsmasqArgs are the arguments with which every dnsmasq here is started: in the foreground,
+// without DNS, and without the machine's files.
 func dnsmasqArgs(dir string) []string {
 	return []string{
 		"/usr/sbin/dnsmasq", "-k", "-C", "/dev/null", "-p", "0", "-u", "root", "-g", "root", "--log-facility=-", "--log-dhcp",

@@ -49,8 +49,8 @@ func (wide) configure(c *Client) (lab.Command, error) {
 	}, err
 }
 
-// wideSays are the lines of its debug log on prefixes; its script is not told
-// of them.
+// wideSays matches the lines of dhcp6c's debug log that are about prefixes. Its script is not
+// told of prefixes.
 var wideSays = regexp.MustCompile(`(create a|update a|update|remove a|remove|invalidate a) prefix ([0-9a-f:]+/[0-9]+)`)
 
 func (wide) prefixes(c *Client) []netip.Prefix {

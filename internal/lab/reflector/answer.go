@@ -1,11 +1,10 @@
-// Package reflector is a server behind a relay agent that costs almost nothing: it
-// keeps no state, and each answer is a function of the octets of the question. It
-// stands behind the relays that tools/bench measures, on the same core as the load
-// generator.
+// Package reflector is a server behind a relay agent that costs almost nothing: it keeps no
+// state, and each answer depends only on the octets of the question. It runs behind the relays
+// that tools/bench measures, on the same processor as the load generator.
 //
-// It is not a server for clients: it understands one relay layer (RFC 8415
-// section 9), knows no lease, no pool and no refusal, and offers to everybody
-// what belongs to the client's number, the last four octets of its DUID.
+// It is not a server for clients: it understands one relay layer (RFC 8415 section 9), knows no
+// leases, pools and refusals, and offers to each client what belongs to the client's number,
+// which is the last four octets of its DUID.
 //
 //	Solicit                 Advertise with the prefix, or a Reply with it if
 //	                        the client asks for rapid commit
@@ -13,15 +12,15 @@
 //	Release, Decline        Reply with the status Success
 //	Information-request     Reply
 //
-// In DHCPv4 the number is the last four octets of the client's hardware address, of
-// which three make its address.
+// In DHCPv4 the number is the last four octets of the client's hardware address, of which three
+// octets determine its address.
 //
 //	Discover                Offer with the address
 //	Request                 ACK with the address
 //	Inform                  ACK
 //
-// A message in the fast path allocates nothing. The functions Append
-// may be called from several goroutines; a Server belongs to the one that calls Serve.
+// An answer to a well-formed message allocates nothing. The functions Append may be called from
+// several goroutines; a Server belongs to the goroutine that calls Serve.
 package reflector
 
 import (
@@ -31,31 +30,31 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// What every client is given.
+// These are given to every client.
 const (
 	PrefixLength   = 56
 	Preferred      = dhcp6.Lifetime(3000) // seconds
 	Valid          = dhcp6.Lifetime(7200) // seconds
 	renewal        = Preferred / 2
 	rebinding      = Preferred / 5 * 4
-	poolBits       = 24 // of fd0f:e00::/24, the rest of the 56 is the client's number
-	clientIDLength = 4  // octets at the end of the DUID that are the number
+	poolBits       = 24 // fd0f:e00::/24; the rest of the 56 bits is the client's number
+	clientIDLength = 4  // octets at the end of the DUID that make the number
 )
 
 // ServerID is the DUID of the server (type 3, Ethernet).
 var ServerID = dhcp6.DUID{0, 3, 0, 1, 2, 0xfa, 0xff, 0xff, 0xff, 0xff}
 
-// Pool is where the prefixes are from.
+// Pool contains all prefixes that are given.
 var Pool = netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 0x0f, 0x0e}), poolBits)
 
-// Prefix is the prefix of client n: Pool with n as its next 32 bits.
+// Prefix returns the prefix of client n: Pool with n as its next 32 bits.
 func Prefix(n uint32) netip.Prefix {
 	b := Pool.Addr().As16()
 	binary.BigEndian.PutUint32(b[poolBits/8:], n)
 	return netip.PrefixFrom(netip.AddrFrom16(b), PrefixLength)
 }
 
-// number is the client's number, and 0 without a whole DUID.
+// number returns the client's number, and 0 if there is no whole DUID.
 func number(client dhcp6.DUID) uint32 {
 	if len(client) < clientIDLength {
 		return 0
@@ -63,9 +62,8 @@ func number(client dhcp6.DUID) uint32 {
 	return binary.BigEndian.Uint32(client[len(client)-clientIDLength:])
 }
 
-// Append appends the Relay-reply to a Relay-forward, and reports whether there
-// is one. It goes back with the interface-id that came, the link-address and the
-// peer-address.
+// Append appends the Relay-reply to a Relay-forward, and reports whether there is one. It has the
+// same interface-id, link-address and peer-address as the Relay-forward.
 func Append(b, forward []byte) ([]byte, bool) {
 	layer, err := dhcp6.ParseRelay(forward)
 	if err != nil || layer.Type() != dhcp6.RelayForward {

@@ -7,27 +7,27 @@ import (
 	"fairlead/internal/wire/dhcp4"
 )
 
-// Pool4 is where the addresses of IPv4 are from. All clients are on one link.
+// Pool4 contains all IPv4 addresses that are given. All clients are on one link.
 var Pool4 = netip.MustParsePrefix("10.0.0.0/8")
 
 const (
 	lease4  = dhcp4.Lifetime(7200) // seconds
-	number4 = 1<<24 - 1            // of the client's number, what tells addresses apart
+	number4 = 1<<24 - 1            // the bits of the client's number that choose its address
 )
 
-// Address4 is the address of client n: the one of that number in Pool4, counted from 1. The
-// last two are nobody's while there are fewer than 16 million clients.
+// Address4 returns the address of client n: the one with that number in Pool4, counted from 1. As
+// long as there are fewer than 16 million clients, the last two addresses are given to nobody.
 func Address4(n uint32) netip.Addr {
 	b := Pool4.Addr().As4()
 	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])+n&number4+1)
 	return netip.AddrFrom4(b)
 }
 
-// Server4 is what answers to DHCPv4.
+// Server4 answers DHCPv4 messages.
 type Server4 struct {
-	Address netip.Addr // its own: the server identifier
-	// Needs are sub-options of option 82 without which a message is not answered. Without a
-	// relay agent none is.
+	Address netip.Addr // the server's own address, and its server identifier
+	// Needs are sub-options of option 82 without which a message is not answered. A message that
+	// has not passed a relay agent is never answered.
 	Needs []dhcp4.SubOptionCode
 }
 
@@ -69,7 +69,7 @@ func (s *Server4) Append(b, question []byte) ([]byte, bool) {
 	return dhcp4.AppendEnd(b, start), true
 }
 
-// satisfied says whether an option 82 has all that the server needs.
+// satisfied reports whether an option 82 has all that the server needs.
 func (s *Server4) satisfied(information []byte) bool {
 	if len(s.Needs) == 0 {
 		return true

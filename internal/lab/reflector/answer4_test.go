@@ -32,7 +32,7 @@ func relayed4(t dhcp4.MessageType, information ...byte) []byte {
 	return dhcp4.AppendEnd(b, 0)
 }
 
-// read4 is what another codec reads in an answer, in a line.
+// read4 returns, in one line, what another codec reads in an answer.
 func read4(t *testing.T, b []byte) string {
 	t.Helper()
 	m, err := dhcpv4.FromBytes(b)
@@ -52,7 +52,7 @@ func TestAnswers4(t *testing.T) {
 		ask  []byte
 		want string
 	}{
-		// The client's number is 01:02:03:04, of which three octets count.
+		// The client's number is 01:02:03:04, of which three octets are used.
 		"Discover":  {relayed4(dhcp4.Discover), "OFFER 10.2.3.5 for 2h0m0s, option 82: "},
 		"Request":   {relayed4(dhcp4.Request), "ACK 10.2.3.5 for 2h0m0s, option 82: "},
 		"Inform":    {relayed4(dhcp4.Inform), "ACK 0.0.0.0 for 0s, option 82: "},
@@ -69,8 +69,8 @@ func TestAnswers4(t *testing.T) {
 	}
 }
 
-// What is not from a relay agent, or has not passed one that adds what is needed, is not
-// answered.
+// A message that is not from a relay agent, or that has not passed a relay agent that adds what
+// the server needs, is not answered.
 func TestSilence4(t *testing.T) {
 	both := reflector.Server4{Address: server4, Needs: []dhcp4.SubOptionCode{dhcp4.SubOptionCircuitID, dhcp4.SubOptionRelayID}}
 	plain := relayed4(dhcp4.Discover, 1, 1, 'a', 12, 1, 'b')
@@ -112,7 +112,7 @@ func TestAppendAllocatesNothing4(t *testing.T) {
 	}
 }
 
-// The server answers each of a burst, larger than a batch, to giaddr.
+// The server answers each message of a burst that is larger than a batch, to giaddr.
 func TestServe4(t *testing.T) {
 	d, err := lab.ForTest(t).Node("s")
 	if err != nil {
@@ -137,7 +137,7 @@ func TestServe4(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve() }()
-	const burst = 100 // no more than a socket has room for
+	const burst = 100 // a socket has room for so many
 	for i := range burst {
 		if _, err := ask.Write(relayed4(dhcp4.Discover, 1, 1, byte(i))); err != nil {
 			t.Fatal(err)

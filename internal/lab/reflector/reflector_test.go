@@ -27,7 +27,7 @@ var (
 	client      = dhcp6.DUID{0, 3, 0, 1, 2, 0xfa, 1, 2, 3, 4}
 )
 
-// message is a client's message with one IA_PD, and what else it is given.
+// message is a client's message with one IA_PD and further options.
 func message(t dhcp6.MessageType, more ...byte) []byte {
 	b := dhcp6.AppendMessageHeader(nil, t, xid)
 	b = dhcp6.AppendClientID(b, client)
@@ -94,7 +94,7 @@ func TestAnswers(t *testing.T) {
 		XID: xid, Client: string(client), Server: string(reflector.ServerID),
 		Hops: 3, Link: "2001:db8:1::1", Peer: "fe80::fa:1ff:fe02:304",
 	}
-	// The client's number is 01:02:03:04, and the pool ends after the third octet.
+	// The client's number is 01:02:03:04, and the pool's prefix ends after the third octet.
 	granted := plain
 	granted.Prefix = "fd0f:e01:203:400::/56"
 	granted.Lifetimes = [4]time.Duration{1500 * time.Second, 2400 * time.Second, 3000 * time.Second, 7200 * time.Second}
@@ -156,7 +156,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	}
 }
 
-// The server answers each of a burst, larger than a batch, where it came from.
+// The server answers each message of a burst that is larger than a batch, to where it came from.
 func TestServe(t *testing.T) {
 	n := lab.ForTest(t)
 	d, err := n.Node("s")

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	batch       = 64      // datagrams a system call
-	room        = 2048    // octets of one, either way
-	queueOctets = 4 << 20 // of the socket
+	batch       = 64      // datagrams per system call
+	room        = 2048    // octets of one datagram, in either direction
+	queueOctets = 4 << 20 // of the socket's queues
 )
 
-// Server is a UDP socket and what it needs to answer in batches.
+// Server is a UDP socket, with what is needed to answer in batches.
 type Server struct {
 	fd     int
 	closed atomic.Bool
 	append func(b, question []byte) ([]byte, bool)
-	// back is where an answer goes, if not to where the question came from.
+	// back says where an answer goes; nil: to where the question came from.
 	back func(to *unix.RawSockaddrInet6, answer []byte)
 
 	in, out [batch][room]byte
@@ -36,8 +36,8 @@ type Server struct {
 	vecOut  [batch]unix.Mmsghdr
 }
 
-// Listen opens the socket of a DHCPv6 server at its address. Call it in the network
-// namespace where the server shall be.
+// Listen opens the socket of a DHCPv6 server at its address. It must be called in the network
+// namespace of the server.
 func Listen(at netip.Addr) (*Server, error) {
 	s := &Server{append: Append, back: func(*unix.RawSockaddrInet6, []byte) {}}
 	return s, s.listen(unix.AF_INET6, &unix.SockaddrInet6{Port: dhcp6.ServerPort, Addr: at.As16()})
@@ -79,10 +79,11 @@ func (s *Server) listen(domain int, at unix.Sockaddr) error {
 	return nil
 }
 
-// Close has Serve end, without an error.
+// Close makes Serve end without an error.
 func (s *Server) Close() {
 	s.closed.Store(true)
-	// It wakes the one that waits, although it reports that nobody is connected.
+	// Shutdown wakes a receiver that waits, although it returns the error that nobody is
+	// connected.
 	_ = unix.Shutdown(s.fd, unix.SHUT_RDWR)
 }
 
@@ -101,7 +102,7 @@ func (s *Server) Serve() error {
 	}
 }
 
-// receive waits for a datagram and takes what else is there.
+// receive waits for a datagram, and takes all others that are there.
 func (s *Server) receive() (int, error) {
 	for i := range s.vecIn {
 		s.vecIn[i].Hdr.Namelen = unix.SizeofSockaddrInet6
@@ -138,7 +139,7 @@ func (s *Server) answer(n int) int {
 	return answers
 }
 
-// send sends n answers. One that cannot be sent is lost, as in any network.
+// send sends n answers. An answer that cannot be sent is lost, as in any network.
 func (s *Server) send(n int) {
 	for from := 0; from < n; {
 		sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.vecOut[from])), uintptr(n-from), 0, 0, 0)

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// notifications takes what a program tells systemd (sd_notify): datagrams of
-// lines like READY=1.
+// notifications receives what a program tells systemd (sd_notify): datagrams of lines such as
+// READY=1.
 type notifications struct {
 	path string
 	conn *net.UnixConn
@@ -49,14 +49,14 @@ func (n *notifications) listen() {
 	}
 }
 
-// forget drops what was said so far.
+// forget forgets all lines so far.
 func (n *notifications) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lines = nil
 }
 
-// heard says whether a line was said since the last forget.
+// heard reports whether a line has come since the last forget.
 func (n *notifications) heard(line string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -1,9 +1,9 @@
-// Package relay runs the fairlead program in a node of a network: from a
-// configuration text, with a state folder that outlives the process, so that a
-// test can kill it and start it again.
+// Package relay runs the fairlead program in a node of a network. The program has a configuration
+// text, and a state folder that stays when the process ends, so that a test can kill it and start
+// it again.
 //
-// It knows the program as an operator does: its command line, its sockets, its
-// signals and what it tells systemd. It imports nothing of it.
+// The package knows the program as an operator does: its command line, its sockets, its signals
+// and what it tells systemd. It imports no package of the program.
 //
 // A Relay may be used from several goroutines, as long as it is not being
 // started or stopped meanwhile.
@@ -39,10 +39,10 @@ type Config struct {
 	Text string
 	// Env is added to the program's environment.
 	Env []string
-	// Name is that of its folder in the node: "fairlead" if empty.
+	// Name is the name of its folder in the node: "fairlead" if empty.
 	Name string
-	// Guard has it run "fairlead guard" in place of "fairlead run". The text is
-	// that of a guard's configuration, and there is no state.
+	// Guard makes it run "fairlead guard" in place of "fairlead run". Then Text is a guard's
+	// configuration, and there is no state folder.
 	Guard bool
 }
 
@@ -60,8 +60,8 @@ type Relay struct {
 	notify *notifications
 }
 
-// Build returns the path of the program: that in FAIRLEAD_BIN, or one that is
-// built now. Call remove when it is no longer needed.
+// Build returns the path of the program: the value of FAIRLEAD_BIN, or else a program that is
+// built now. Call remove when the program is no longer needed.
 func Build() (binary string, remove func(), err error) {
 	if binary = os.Getenv("FAIRLEAD_BIN"); binary != "" {
 		return binary, func() {}, nil
@@ -81,8 +81,8 @@ func Build() (binary string, remove func(), err error) {
 	return binary, remove, nil
 }
 
-// Standard is a configuration for the relay of a topology: the server, the
-// access links, and all else as it comes.
+// Standard returns a configuration for the relay of a topology: the server, the access links, and
+// defaults for everything else.
 func Standard(t *lab.Topology) string {
 	links := map[lab.Access]string{lab.Cables: "d*", lab.Switch: "br0", lab.PPP: "ppp*"}
 	return fmt.Sprintf(`peers:
@@ -178,7 +178,7 @@ func (r *Relay) Ready() error {
 	return r.heard("READY=1")
 }
 
-// heard waits until the program has told systemd something.
+// heard waits until the program has told systemd a line.
 func (r *Relay) heard(line string) error {
 	err := lab.Until(ready, "fairlead says "+line, func() bool {
 		return r.notify.heard(line) || !r.proc.Running()
@@ -193,7 +193,7 @@ func (r *Relay) heard(line string) error {
 	return nil
 }
 
-// Proc is the program as it was last started.
+// Proc returns the program as it was last started.
 func (r *Relay) Proc() *lab.Proc { return r.proc }
 
 // Kill ends the program at once: kill -9.
@@ -207,8 +207,8 @@ func (r *Relay) Stop() error {
 	return r.proc.Wait(ready)
 }
 
-// Reload has the program read a new configuration and waits until it says that
-// it has dealt with it, be it by refusing it.
+// Reload gives the program a new configuration to read, and waits until it says that it has
+// finished, even if it refuses the configuration.
 func (r *Relay) Reload(text string) error {
 	if err := r.Write(text); err != nil {
 		return err
@@ -230,8 +230,8 @@ func (r *Relay) CLI(args ...string) (string, error) {
 	return r.Node.Run(append(all, "--socket", r.Socket)...)
 }
 
-// Call asks the control API for something and returns the answer's status and
-// body. The body that is sent is JSON, or empty.
+// Call sends a request to the control interface, and returns the status and the body of the
+// answer. The body of the request is JSON, or empty.
 func (r *Relay) Call(method, path, body string) (int, []byte, error) {
 	client := http.Client{
 		Timeout: ready,

@@ -15,8 +15,8 @@ import (
 	"fairlead/internal/lab/relay"
 )
 
-// TestMain becomes a program that behaves like fairlead towards its starter,
-// when a test starts this binary as one.
+// TestMain plays a program that behaves towards its starter as fairlead does, if a test starts
+// this binary as one.
 func TestMain(m *testing.M) {
 	switch os.Getenv("RELAY_TEST_BE") {
 	case "":
@@ -29,8 +29,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// pretend counts its starts in the state folder, serves one page, and takes
-// the signals.
+// pretend counts its starts in the state folder, serves one page, and handles the signals.
 func pretend(args []string) {
 	if len(args) != 4 || args[1] != "run" || args[2] != "--config" {
 		panic(args)

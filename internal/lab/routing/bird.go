@@ -8,8 +8,8 @@ import (
 	"fairlead/internal/lab"
 )
 
-// birdEdge takes the routes of one protocol number out of one kernel table. The
-// kernel keeps them when BIRD ends.
+// birdEdge reads the routes of one protocol number from one kernel table. The kernel keeps these
+// routes when BIRD ends.
 const birdEdge = `router id 192.0.2.1;
 log stderr all;
 debug protocols { states };
@@ -54,8 +54,8 @@ protocol bgp edge {
 }
 `
 
-// StartBIRD starts BIRD with BGP on both nodes of a topology. It does not wait
-// for the neighbours to meet.
+// StartBIRD starts BIRD with BGP on both nodes of a topology. It does not wait until the two
+// daemons are neighbours.
 func StartBIRD(edge, core *lab.Node, c Config) (*Pair, error) {
 	p := &Pair{edge: edge, core: core}
 	if err := p.record(); err != nil {

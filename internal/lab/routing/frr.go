@@ -44,8 +44,8 @@ router ospf6
  ospf6 router-id 192.0.2.%d
 %s`
 
-// StartFRR starts zebra and bgpd, or zebra and ospf6d, on both nodes of a
-// topology. It does not wait for the neighbours to meet.
+// StartFRR starts zebra and bgpd, or zebra and ospf6d, on both nodes of a topology. It does not
+// wait until the two daemons are neighbours.
 func StartFRR(edge, core *lab.Node, c Config) (*Pair, error) {
 	p := &Pair{edge: edge, core: core}
 	if err := p.record(); err != nil {
@@ -76,8 +76,8 @@ func StartFRR(edge, core *lab.Node, c Config) (*Pair, error) {
 	return p, nil
 }
 
-// startFRRSide starts zebra and a protocol daemon on one node. They share a
-// folder for their sockets, which must be the frr user's.
+// startFRRSide starts zebra and a protocol daemon on one node. They share a folder for their
+// sockets, which must belong to the user frr.
 func startFRRSide(d *lab.Node, daemon, text string) error {
 	dir, err := d.Folder("frr")
 	if err != nil {

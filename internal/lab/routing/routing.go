@@ -1,14 +1,14 @@
-// Package routing runs routing daemons by others on the relay's node and on a
-// core router, so that a test can see how delegated prefixes travel: the relay
-// puts routes into its kernel, the daemon beside it picks them up and announces
-// them, the core's daemon puts them into the core's kernel.
+// Package routing runs routing daemons of other authors on the relay's node and on a core router,
+// so that a test can see how delegated prefixes are announced: the relay puts routes into its
+// kernel, the daemon beside it reads and announces them, and the daemon of the core router puts
+// them into that router's kernel.
 //
-// The core must be one that has no such routes of its own (lab.Plan.Dynamic).
+// The core router must not have such routes of its own (lab.Plan.Dynamic).
 //
-// FRR 8.4 knows all kernel routes as one kind and cannot select the relay's by
-// protocol number, nor, for IPv6, by table. Its selection is by prefix-list and,
-// with BGP only, by metric: ospf6d accepts a match on the metric and ignores it.
-// BIRD selects by protocol number and by table.
+// For FRR 8.4 all kernel routes are of one kind. It cannot select the relay's routes by protocol
+// number, nor, for IPv6, by table. It selects them by prefix-list and, with BGP only, by metric:
+// ospf6d accepts a match on the metric and ignores it. BIRD selects by protocol number and by
+// table.
 //
 // A Pair may be used from several goroutines.
 package routing
@@ -28,12 +28,12 @@ import (
 // ready is how long a daemon may take to start.
 const ready = 30 * time.Second
 
-// Config says what the edge announces. The infrastructure's own prefixes never
-// are; of the rest, those with lengths from 44 to 64.
+// Config says what the edge announces. It never announces the prefixes of the infrastructure
+// itself. Of all other prefixes it announces those with lengths from 44 to 64.
 type Config struct {
-	// OSPF has FRR speak OSPFv3 instead of BGP.
+	// OSPF makes FRR speak OSPFv3 instead of BGP.
 	OSPF bool
-	// Metric, if not 0, is that of the routes which FRR announces (BGP only).
+	// Metric, if not 0, is the metric of the routes that FRR announces (BGP only).
 	Metric int
 	// Protocol is the route protocol number that BIRD announces: 87 if 0.
 	Protocol int
@@ -47,13 +47,14 @@ type Pair struct {
 	wire       *capture.Capture
 }
 
-// Announced says whether the core's kernel has a route to exactly that prefix.
+// Announced reports whether the core's kernel has a route to exactly that prefix.
 func (p *Pair) Announced(prefix netip.Prefix) bool {
 	out, err := p.core.IP("-6 route show exact %s", prefix)
 	return err == nil && strings.Contains(out, "via ")
 }
 
-// Await waits until the core has, or has no more, a route to the prefix.
+// Await waits until the core has a route to the prefix, or, if announced is false, until it has
+// none.
 func (p *Pair) Await(limit time.Duration, prefix netip.Prefix, announced bool) error {
 	what := "the core has a route to "
 	if !announced {
@@ -62,15 +63,15 @@ func (p *Pair) Await(limit time.Duration, prefix netip.Prefix, announced bool) e
 	return lab.Until(limit, what+prefix.String(), func() bool { return p.Announced(prefix) == announced })
 }
 
-// Update is what one BGP message says, as tshark reads it.
+// Update is the content of one BGP message, as tshark reads it.
 type Update struct {
 	Time      string // seconds since 1970
 	Announced []netip.Addr
 	Withdrawn []netip.Addr
 }
 
-// Updates returns the BGP messages which the edge has sent so far that name
-// prefixes. Prefixes are shown without their lengths.
+// Updates returns those BGP messages that the edge has sent so far in which prefixes are named.
+// Prefixes are shown without their lengths.
 func (p *Pair) Updates() ([]Update, error) {
 	rows, err := p.wire.Fields("bgp.type == 2 && ipv6.src == "+lab.RelayAddress.String(),
 		"frame.time_epoch", "bgp.mp_reach_nlri_ipv6_prefix", "bgp.mp_unreach_nlri_ipv6_prefix")

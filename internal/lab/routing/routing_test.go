@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/lab/routing"
 )
 
-// patience covers the meeting of neighbours on a slow machine.
+// patience is how long the daemons may take to become neighbours on a slow machine.
 const patience = 60 * time.Second
 
 var need = labtest.Need
@@ -23,8 +23,8 @@ func TestPairs(t *testing.T) {
 		name    string
 		start   start
 		config  routing.Config
-		ours    string // what a route of the relay ends with
-		foreign string // and one of somebody else
+		ours    string // how the text of a route of the relay ends
+		foreign string // how the text of a route of another program ends
 	}{
 		{"frr-bgp-metric", routing.StartFRR, routing.Config{Metric: 8700}, "metric 8700", "metric 1024"},
 		{"frr-ospf", routing.StartFRR, routing.Config{OSPF: true}, "", ""},
@@ -43,7 +43,7 @@ func TestPairs(t *testing.T) {
 
 			ours := netip.MustParsePrefix("2001:db8:1100::/56")
 			foreign := netip.MustParsePrefix("2001:db8:1101::/56")
-			outside := netip.MustParsePrefix("2001:db8:e00::/56") // of the infrastructure
+			outside := netip.MustParsePrefix("2001:db8:e00::/56") // a prefix of the infrastructure
 			if tt.foreign != "" {
 				_, err = top.Relay.IP("-6 route add %s via %s dev d1 %s", foreign, next, tt.foreign)
 				need(t, err)

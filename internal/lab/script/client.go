@@ -17,12 +17,12 @@ import (
 // resend is how long a client waits before it sends its message again.
 const resend = time.Second
 
-// ClientConfig says who a client is.
+// ClientConfig identifies a client.
 type ClientConfig struct {
 	Interface string // "c0" if empty
 	DUID      dhcp6.DUID
-	// Source is the address to send from: the interface's link-local address
-	// if it is not valid. The node must have it.
+	// Source is the address to send from; if it is not valid, the interface's link-local address
+	// is used. The node must have the address.
 	Source netip.Addr
 	// Port is the port to send from and receive at: 546 if 0.
 	Port uint16
@@ -87,7 +87,7 @@ func IAPD(iaid uint32, prefixes ...dhcp6.IAPrefix) []byte {
 	}
 	b, err := dhcp6.EndOption(b, mark)
 	if err != nil {
-		panic(err) // over two thousand prefixes: a mistake in the test
+		panic(err) // there were more than two thousand prefixes: a mistake in the test
 	}
 	return b
 }
@@ -95,7 +95,7 @@ func IAPD(iaid uint32, prefixes ...dhcp6.IAPrefix) []byte {
 // IANA encodes an IA_NA option without addresses.
 func IANA(iaid uint32) []byte {
 	b, mark := dhcp6.BeginIA(nil, dhcp6.OptionIANA, iaid, 0, 0)
-	b, _ = dhcp6.EndOption(b, mark) // which fails for what is too long
+	b, _ = dhcp6.EndOption(b, mark) // an error means that the option is too long
 	return b
 }
 
@@ -112,8 +112,7 @@ func (c *Client) Send(data []byte) error {
 	return c.SendTo(dhcp6.AllRelayAgentsAndServers, data)
 }
 
-// SendTo sends a datagram to port 547 of an address. One of the link's scope
-// needs no zone.
+// SendTo sends a datagram to port 547 of an address. A link-local address needs no zone.
 func (c *Client) SendTo(to netip.Addr, data []byte) error {
 	if to.IsLinkLocalUnicast() || to.IsLinkLocalMulticast() {
 		to = to.WithZone(c.zone)
@@ -130,8 +129,8 @@ func (c *Client) Receive(limit time.Duration) (Packet, error) {
 	return p, err
 }
 
-// Exchange sends a message, again and again, until a message with the same
-// transaction-id comes back, and returns that.
+// Exchange sends a message, again and again, until a message with the same transaction-id comes
+// back, which it returns.
 func (c *Client) Exchange(limit time.Duration, message []byte) (dhcp6.Message, error) {
 	sent, err := dhcp6.ParseMessage(message)
 	if err != nil {
@@ -158,8 +157,8 @@ func (c *Client) Exchange(limit time.Duration, message []byte) (dhcp6.Message, e
 	return dhcp6.Message{}, fmt.Errorf("script: no answer to the %v from %s in %v", sent.Type(), c.Source, limit)
 }
 
-// Obtain goes through Solicit, Advertise, Request and Reply with one IA_PD for
-// each IAID, and returns the Reply.
+// Obtain does Solicit, Advertise, Request and Reply, with one IA_PD for each IAID, and returns
+// the Reply.
 func (c *Client) Obtain(limit time.Duration, iaids ...uint32) (dhcp6.Message, error) {
 	var solicit []byte
 	for _, iaid := range iaids {
@@ -172,7 +171,7 @@ func (c *Client) Obtain(limit time.Duration, iaids ...uint32) (dhcp6.Message, er
 	return c.again(limit, dhcp6.Request, advertise)
 }
 
-// Lease is Obtain for one IA_NA.
+// Lease does the same for one IA_NA.
 func (c *Client) Lease(limit time.Duration, iaid uint32) (dhcp6.Message, error) {
 	advertise, err := c.Exchange(limit, c.Message(dhcp6.Solicit, IANA(iaid)))
 	if err != nil {
@@ -181,8 +180,8 @@ func (c *Client) Lease(limit time.Duration, iaid uint32) (dhcp6.Message, error) 
 	return c.again(limit, dhcp6.Request, advertise)
 }
 
-// Renew, Rebind and Release send that message with all IA_PDs of an earlier
-// Reply as they are there, and return the answer.
+// Renew, Rebind and Release send that message with all IA_PDs of an earlier Reply, unchanged, and
+// return the answer.
 func (c *Client) Renew(limit time.Duration, reply dhcp6.Message) (dhcp6.Message, error) {
 	return c.again(limit, dhcp6.Renew, reply)
 }
@@ -197,7 +196,7 @@ func (c *Client) Release(limit time.Duration, reply dhcp6.Message) (dhcp6.Messag
 	return c.again(limit, dhcp6.Release, reply)
 }
 
-// again sends the IA_PDs and IA_NAs of a server's message back to it.
+// again sends the IA_PDs and IA_NAs of a server's message back to the server.
 func (c *Client) again(limit time.Duration, t dhcp6.MessageType, from dhcp6.Message) (dhcp6.Message, error) {
 	var options []byte
 	if server, ok := from.ServerID(); ok && t != dhcp6.Rebind {
@@ -237,7 +236,7 @@ func Leases(m dhcp6.Message) (list []dhcp6.IAAddr) {
 	return list
 }
 
-// bound are the payloads of one kind of option in all identity associations of one
+// bound iterates over the payloads of one kind of option in all identity associations of one
 // kind, each with its IAID.
 func bound(m dhcp6.Message, association, option dhcp6.OptionCode) iter.Seq2[uint32, []byte] {
 	return func(yield func(uint32, []byte) bool) {

@@ -6,13 +6,13 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Grants answers as a server does, with what its functions say. The functions
-// see the client's message and may be nil.
+// Grants answers as a server does, and its functions say what is granted. They get the client's
+// message, and may be nil.
 type Grants struct {
 	DUID   dhcp6.DUID // DefaultServerDUID if empty
 	T1, T2 dhcp6.Lifetime
-	// Prefixes says what goes into an IA_PD of the client; none puts the
-	// status NoPrefixAvail there.
+	// Prefixes returns what goes into an IA_PD of the client. If it returns nothing, the IA_PD
+	// has the status NoPrefixAvail.
 	Prefixes func(Request, dhcp6.IA) []dhcp6.IAPrefix
 	// Addresses does the same for an IA_NA. If nil, IA_NAs are left out.
 	Addresses func(Request, dhcp6.IA) []dhcp6.IAAddr
@@ -20,17 +20,16 @@ type Grants struct {
 	Options []byte
 }
 
-// DefaultServerDUID is a DUID-LL, as a server of the lab would have it.
+// DefaultServerDUID is the DUID-LL of a server of the lab.
 var DefaultServerDUID = dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0, 0xfc}
 
-// Always gives the same prefixes to every IA_PD.
+// Always returns a function that gives the same prefixes to every IA_PD.
 func Always(prefixes ...dhcp6.IAPrefix) func(Request, dhcp6.IA) []dhcp6.IAPrefix {
 	return func(Request, dhcp6.IA) []dhcp6.IAPrefix { return prefixes }
 }
 
-// Answer is an Answer for the messages of RFC 8415 that ask for something. A
-// Solicit with Rapid Commit gets a Reply. Messages for another server and of
-// other types get none.
+// Answer is an Answer for the messages of RFC 8415 that ask for something. A Solicit with Rapid
+// Commit gets a Reply. Messages for another server, and messages of other types, get no answer.
 func (g Grants) Answer(r Request) [][]byte {
 	duid := g.DUID
 	if len(duid) == 0 {
@@ -69,7 +68,7 @@ func (g Grants) Answer(r Request) [][]byte {
 	return [][]byte{r.Wrap(append(b, g.Options...))}
 }
 
-// bindings appends an IA for each that the client has sent.
+// bindings appends an IA for each IA that the client has sent.
 func (g Grants) bindings(b []byte, r Request) []byte {
 	for code, ia := range r.Message.Options().IAs() {
 		if code == dhcp6.OptionIANA && g.Addresses == nil {

@@ -124,7 +124,7 @@ func TestWrapGoesBackThroughAllRelays(t *testing.T) {
 	if diff := cmp.Diff(message, r.Inner); diff != "" {
 		t.Errorf("inner (-want +got):\n%s", diff)
 	}
-	// A Relay-reply differs from the Relay-forward in the type alone.
+	// A Relay-reply differs from the Relay-forward in the type only.
 	want := append([]byte(nil), outer...)
 	want[0] = 13
 	want[34+4+2+4] = 13

@@ -14,18 +14,18 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// maxRelays is how many relay layers Parse takes off.
+// maxRelays is how many relay layers Parse removes.
 const maxRelays = 32
 
-// Request is a message that came through relays, or without them.
+// Request is a message that came through relays, or directly.
 type Request struct {
 	Packet
 	Relays  []dhcp6.RelayMessage // the outermost first
-	Inner   []byte               // what the innermost carries
-	Message dhcp6.Message        // Inner, if it can be read
+	Inner   []byte               // the message in the innermost layer
+	Message dhcp6.Message        // Inner decoded, if that is possible
 }
 
-// Parse takes the relay layers off.
+// Parse removes the relay layers.
 func Parse(p Packet) (Request, error) {
 	r := Request{Packet: p, Inner: p.Data}
 	for len(r.Inner) > 0 && dhcp6.MessageType(r.Inner[0]).IsRelay() {
@@ -45,9 +45,8 @@ func Parse(p Packet) (Request, error) {
 	return r, err
 }
 
-// Wrap puts a message for the client into the Relay-replies that take it back
-// the way the request came, with the Interface-ID and Relay Source Port
-// options of each layer.
+// Wrap puts a message for the client into Relay-replies that take it back on the way of the
+// request, with the Interface-ID and Relay Source Port options of each layer.
 func (r Request) Wrap(message []byte) []byte {
 	for _, layer := range slices.Backward(r.Relays) {
 		b := dhcp6.AppendRelayHeader(nil, dhcp6.RelayReply, layer.HopCount(), layer.LinkAddress(), layer.PeerAddress())
@@ -61,11 +60,11 @@ func (r Request) Wrap(message []byte) []byte {
 	return message
 }
 
-// Answer makes the datagrams that go back to where a request came from; none
-// is silence. It is called for one request after the other.
+// Answer returns the datagrams that go back to where a request came from, or none. It is called
+// for one request after the other.
 type Answer func(Request) [][]byte
 
-// Server is a socket on port 547 and the function that answers.
+// Server is a socket on port 547, with the function that answers.
 type Server struct {
 	Address netip.Addr
 
@@ -78,8 +77,8 @@ type Server struct {
 	received []Request
 }
 
-// StartServer opens the socket of a server on an address of the node. A nil
-// answer is silence.
+// StartServer opens the socket of a server on an address of the node. If answer is nil, the
+// server never answers.
 func StartServer(d *lab.Node, address netip.Addr, answer Answer) (*Server, error) {
 	socket, err := listen(d, netip.AddrPortFrom(address, dhcp6.ServerPort))
 	if err != nil {
@@ -106,13 +105,13 @@ func (s *Server) serve() {
 			continue
 		}
 		for _, datagram := range answer(r) {
-			_ = s.socket.send(p.From, datagram) // as lost as any datagram
+			_ = s.socket.send(p.From, datagram) // an error loses the answer, as any datagram may be lost
 		}
 	}
 }
 
-// Join has the server receive what is sent to a multicast group on an interface,
-// for which its address must be "::".
+// Join makes the server receive what is sent to a multicast group on an interface. The server's
+// address must be "::".
 func (s *Server) Join(name string, group netip.Addr) error {
 	found, err := s.node.Interface(name)
 	if err != nil {
@@ -129,7 +128,7 @@ func (s *Server) Join(name string, group netip.Addr) error {
 	return nil
 }
 
-// Become changes the answers from now on.
+// Become makes the server answer by another function from now on.
 func (s *Server) Become(answer Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,15 +138,15 @@ func (s *Server) Become(answer Answer) {
 // Send sends a datagram from the server's address and port.
 func (s *Server) Send(to netip.AddrPort, data []byte) error { return s.socket.send(to, data) }
 
-// Received returns all that came so far, also what could not be read.
+// Received returns all requests that have come so far, including those that could not be read.
 func (s *Server) Received() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.received)
 }
 
-// Wait returns the first request received so far or within the limit for which
-// found is true.
+// Wait returns the first request for which found is true, among those received so far or within
+// the limit.
 func (s *Server) Wait(limit time.Duration, what string, found func(Request) bool) (Request, error) {
 	var r Request
 	err := lab.Until(limit, "the server receives "+what, func() bool {

@@ -15,15 +15,15 @@ import (
 	"fairlead/internal/lab"
 )
 
-// Packet is a datagram as it came.
+// Packet is a datagram as it was received.
 type Packet struct {
 	At   time.Time
 	From netip.AddrPort // a link-local address has its interface's index as zone
 	Data []byte
 }
 
-// socket is a UDP socket in a node. (Not the net package's: that one knows the
-// interfaces of one namespace only, and would mix up the zones.)
+// socket is a UDP socket in a node. (The net package has no such socket: it knows the interfaces
+// of one namespace only, and would confuse the zones.)
 type socket struct {
 	file *os.File
 	raw  syscall.RawConn
@@ -31,12 +31,12 @@ type socket struct {
 	err  error
 }
 
-// tentative is how long an address may take to become usable after its link came
-// up. One queue of the kernel does that for all namespaces.
+// tentative is how long an address may take to become usable after its link came up. The kernel
+// does this in one queue for all namespaces.
 const tentative = 60 * time.Second
 
-// listen opens a socket bound to an address and port, once the address can be
-// used. The zone is an interface index in digits.
+// listen opens a socket that is bound to an address and port, once the address can be used. The
+// zone is an interface index in digits.
 func listen(d *lab.Node, local netip.AddrPort) (*socket, error) {
 	var s *socket
 	var err error
@@ -74,12 +74,12 @@ func bind(d *lab.Node, local netip.AddrPort) (*socket, error) {
 	return s, nil
 }
 
-// send sends one datagram, as soon as the kernel takes it.
+// send sends one datagram as soon as the kernel accepts it.
 func (s *socket) send(to netip.AddrPort, data []byte) error {
 	return lab.Insist(func() error { return s.try(to, data) })
 }
 
-// try sends one datagram, or returns why the kernel does not take it now.
+// try sends one datagram, or returns why the kernel does not accept it now.
 func (s *socket) try(to netip.AddrPort, data []byte) error {
 	var sent error
 	err := s.raw.Write(func(fd uintptr) bool {
@@ -95,8 +95,8 @@ func (s *socket) try(to netip.AddrPort, data []byte) error {
 	return nil
 }
 
-// receive waits for one datagram; the error is os.ErrDeadlineExceeded when
-// there is none in time. The zero time waits for ever.
+// receive waits for one datagram. The error is os.ErrDeadlineExceeded if none comes in time. With
+// the zero time it waits for ever.
 func (s *socket) receive(until time.Time) (Packet, error) {
 	if err := s.file.SetReadDeadline(until); err != nil {
 		return Packet{}, err

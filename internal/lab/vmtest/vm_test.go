@@ -42,7 +42,7 @@ func TestVLAN(t *testing.T) {
 		need(t, end.node.Address("vlan7", end.addr))
 	}
 	reaches(t, a, "2001:db8:7::b")
-	// The frames do have the tag: without a VLAN device the address is silent.
+	// The frames do have the tag: without the VLAN device nobody answers at the address.
 	_, err := b.IP("link del vlan7")
 	need(t, err)
 	need(t, b.Address("b0", "2001:db8:7::b/64"))
