@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/gaissmai/bart"
@@ -83,7 +84,9 @@ func (l *Ledger) Tell(now instant.Now, k Client, events []binding.Event, extends
 	// place behind what its client waits for already.
 	own := l.change(first.Change, first.p, eff)
 	l.following[own] = then
-	return l.InOrder(k, own, extends)
+	own = l.InOrder(k, own, extends)
+	then.whole = !*extends
+	return own
 }
 
 // asLong gives a delegation the lifetimes of another.
@@ -92,7 +95,10 @@ func asLong(d, as *binding.Binding) {
 }
 
 // following is what a Reply takes from its client: it is kept once the Reply has left.
-type following struct{ events []binding.Event }
+type following struct {
+	events []binding.Event
+	whole  bool // the Reply leaves only if the Change that it waits for is kept
+}
 
 // follow makes a Change of what followed a Reply that has left, or was given up.
 func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effect.ChangeID {
@@ -111,6 +117,40 @@ func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effe
 		}
 	}
 	return l.submit(now, d, eff)
+}
+
+// stay leaves with its client what a Reply that was given up was to take from it. The kernel
+// has it still.
+func (l *Ledger) stay(f *following) {
+	for i := range f.events {
+		e := &f.events[i]
+		l.waiting.drop(PlaceOf(e.Subject()))
+		if e.Kind == binding.Ended {
+			l.table.Put(e.Old)
+			l.core.Stays(&e.Old)
+			continue
+		}
+		if s := l.table.At(e.New.VRF, e.New.Prefix); s != nil {
+			if held := l.table.Read(s); held.Link == e.New.Link && held.Client == e.New.Client {
+				asLong(&held, &e.Old)
+				l.table.Extend(s, &held)
+			}
+		}
+	}
+}
+
+// Untold reports whether a prefix overlaps with something that a Reply which has not left yet
+// takes from its client: the client may use that, until it is told.
+func (l *Ledger) Untold(p netip.Prefix) bool {
+	if l.waiting.n == 0 {
+		return false
+	}
+	for _, space := range l.waiting.spaces {
+		if space.OverlapsPrefix(p) {
+			return true
+		}
+	}
+	return false
 }
 
 // overtake moves events that wait into this change if they must not be kept after it: an

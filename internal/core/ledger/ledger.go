@@ -37,6 +37,10 @@ type Core struct {
 	// TakenBack hears of each grant that was taken back because it could not be kept, and
 	// that has left its prefix to nobody. nil: nobody hears of it.
 	TakenBack func(*binding.Binding)
+	// Stays hears of each binding that a message was to take from its client and that its
+	// client keeps, because the message waited for what could not be kept, and was given up.
+	// nil: such a binding ends all the same. It is another's word that ends it.
+	Stays func(*binding.Binding)
 }
 
 // Records say how delegations are kept.

@@ -33,7 +33,11 @@ func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 	}
 	if f := l.following[o.ID]; f != nil {
 		delete(l.following, o.ID)
-		l.follow(now, f, eff)
+		if o.Keep != nil && f.whole && l.core.Stays != nil {
+			l.stay(f)
+		} else {
+			l.follow(now, f, eff)
+		}
 	}
 	for _, f := range o.Install {
 		l.progress.InstallFailed++

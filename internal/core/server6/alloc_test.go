@@ -114,6 +114,44 @@ func TestRefusingAllocatesNothing(t *testing.T) {
 	}
 }
 
+// heap is how much memory is in use.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// A flood of Requests that get nothing leaves memory as it was, also of clients that accept Reconfigures: the
+// way to a client is remembered while it has leases. So do those whose leases could not be kept.
+func TestFloodOfRequests(t *testing.T) {
+	for name, full := range map[string]bool{"full": true, "not kept": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, subnetOf(2, pool("2001:db8:8::1:0", "2001:db8:8::1:0")))
+			if full {
+				w.obtainsBy(through("2001:db8:8::1"), bob, iaNA(1))
+			} else {
+				w.keepErr = errStoreDown
+			}
+			flood := func(n int) {
+				for i := range n {
+					c := somebody(i)
+					w.relays(through("2001:db8:8::1", linkLayer(c.mac)).around(c.addr, c.message(dhcp6.Request, accepts, iaNA(1))))
+					w.sent, w.held, w.notes, w.drops, w.order = w.sent[:0], w.held[:0], w.notes[:0], w.drops[:0], w.order[:0]
+				}
+			}
+			flood(1000)
+			before := heap()
+			flood(5000)
+			if grown := heap() - before; grown > 256<<10 {
+				t.Errorf("the heap grew by %d octets", grown)
+			}
+			runtime.KeepAlive(w)
+		})
+	}
+}
+
 // A flood of Solicits with random DUIDs, hints and addresses leaves memory as it was, and takes nothing.
 func TestFloodOfSolicits(t *testing.T) {
 	w := newWorld(t, everything)
@@ -128,17 +166,10 @@ func TestFloodOfSolicits(t *testing.T) {
 			}
 		}
 	}
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	flood(1000)
 	before := heap()
 	flood(50_000)
-	if grown := int64(heap()) - int64(before); grown > 64<<10 {
+	if grown := heap() - before; grown > 64<<10 {
 		t.Errorf("the heap grew by %d octets", grown)
 	}
 	for _, p := range w.core.Pools() {

@@ -53,9 +53,9 @@ func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 			})
 		}
 	}
-	s.rememberWay(r)
 	s.apply(now)
 	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid) // it may be new there
+	s.rememberWay(r)
 }
 
 // line is the point-to-point line on which a client has asked; 0: it is on none.
@@ -78,7 +78,7 @@ func (s *Server) apply(now instant.Now) {
 			s.networks.take(e.New.Prefix)
 			s.quarantine.leave(e.New.Prefix)
 		case e.Kind != binding.Ended:
-		case e.Reason == binding.Expired:
+		case e.Reason == binding.Expired, e.Reason == binding.Withdrawn: // the answer that tells of it may get lost
 			s.await(now.Boot.After(expiredFor), &e.Old, false)
 		case e.Reason == binding.Cleared:
 			s.await(min(e.Old.Valid, now.Boot.After(clearedFor)), &e.Old, true)
@@ -86,4 +86,16 @@ func (s *Server) apply(now instant.Now) {
 			s.networks.free(e.Old.Prefix)
 		}
 	}
+}
+
+// takenBack gives back to its pool what was granted and could not be kept.
+func (s *Server) takenBack(b *binding.Binding) {
+	s.networks.free(b.Prefix)
+	s.forgetWay(b)
+}
+
+// stays leaves with its client what an answer was to take from it that has not left.
+func (s *Server) stays(b *binding.Binding) {
+	s.quarantine.leave(b.Prefix)
+	s.networks.take(b.Prefix)
 }

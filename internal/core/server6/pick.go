@@ -68,9 +68,10 @@ func (s *Server) isFree(r *request, x *ia, p netip.Prefix) bool {
 }
 
 // isOpen reports whether nothing but its pool can be in a lease's way: it is usable, no other IA of the
-// same answer has it, and it does not overlap with a lease that was given before the pools were changed.
+// same answer has it, and it does not overlap with a lease that was given before the pools were changed,
+// or that its client has yet to be told to be without.
 func (s *Server) isOpen(r *request, p netip.Prefix) bool {
-	return s.usable(r, p) && !r.offers(p) && !s.table.Overlaps(p)
+	return s.usable(r, p) && !r.offers(p) && !s.table.Overlaps(p) && !s.ledger.Untold(p)
 }
 
 // offers reports whether a lease is given in an IA of the same answer.

@@ -19,8 +19,8 @@ const (
 	// declinedFor is how long nobody gets an address that a client has declined: another host has
 	// it, and an operator has to find out which.
 	declinedFor = 24 * time.Hour
-	// expiredFor is how long a lease that has expired waits for its client. A client that was
-	// away gets what it had.
+	// expiredFor is how long a lease waits for its client that has expired, or was taken from it. A
+	// client that was away gets what it had, and one that the answer has not reached may use it yet.
 	expiredFor = 10 * time.Minute
 	// clearedFor is the longest time that a lease waits which an operator has ended, and which its
 	// client may use until its lifetime is over.
@@ -139,7 +139,7 @@ func (q *quarantine) leave(p netip.Prefix) {
 	}
 }
 
-// late is a lease that has expired, and waits since that long before until.
+// late is a lease that waits since expiredFor before until.
 type late struct {
 	lease netip.Prefix
 	until instant.Instant

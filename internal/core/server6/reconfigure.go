@@ -103,9 +103,9 @@ func (s *Server) heardFrom(r *request) {
 	}
 }
 
-// rememberWay remembers the way to a client behind relay agents that has got leases.
+// rememberWay remembers the way to a client behind relay agents that has leases.
 func (s *Server) rememberWay(r *request) {
-	if r.relay == nil || !r.accepts {
+	if r.relay == nil || !r.accepts || s.first(r) == nil {
 		return
 	}
 	w := &way{peer: r.relay.Name, at: r.at.Index, source: r.p.Source, linkLayer: r.p.LinkLayer}

@@ -260,6 +260,86 @@ func TestGrantThatIsNotKept(t *testing.T) {
 	w.agrees()
 }
 
+// An answer that gives another lease in place of one, and that could not be kept, is not told: the client has
+// what it had, and nobody else gets that while it may use it.
+func TestReplacementThatIsNotKept(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/54", 56, 55, 56))
+	had := w.asks(alice, dhcp6.Request, iaPD(1)).only()
+	w.slow = true
+	longer := alice.message(dhcp6.Request, iaPD(1, named("::/55")))
+	w.says(alice, longer)
+	w.says(alice, longer)
+	if len(w.sent) != 1 || slices.Equal(w.holds(), []string{had.String()}) {
+		t.Fatalf("%d answers, leases %q, want another prefix", len(w.sent), w.holds())
+	}
+	for n := range 4 { // who take all else that is free
+		w.says(somebody(n), somebody(n).message(dhcp6.Request, iaPD(1)))
+	}
+	if got := w.asks(bob, dhcp6.Solicit, iaPD(1, named(had.String()))); got.leases() != "PD 1: status 6" {
+		t.Errorf("another client is offered %q", got.leases())
+	}
+	w.keepErr = errStoreDown
+	w.finish(10)
+	w.keepErr, w.slow = nil, false
+	if len(w.held) != 3 || !slices.Equal(w.holds(), []string{had.String()}) {
+		t.Errorf("%d answers held back, leases %q, want %v", len(w.held), w.holds(), had)
+	}
+	w.sleep(time.Minute)
+	w.agrees()
+	if p := w.core.Pools()[1]; p.Taken != 1 {
+		t.Errorf("%+v", p)
+	}
+	w.restart()
+	if got := w.asks(alice, dhcp6.Renew, iaPD(1, named(had.String()))); got.only() != had {
+		t.Errorf("%q", got.leases())
+	}
+	w.agrees()
+}
+
+// Where it is kept, what was taken back waits for its client for a while: the answer may get lost. It is given
+// to another before that only where nothing else is free.
+func TestReplacementWaits(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/54", 56, 55, 56))
+	had := w.asks(alice, dhcp6.Request, iaPD(1)).only()
+	w.asks(alice, dhcp6.Request, iaPD(1, named("::/55")))
+	if got := w.asks(bob, dhcp6.Request, iaPD(1, named(had.String()))); got.only() == had {
+		t.Errorf("another client has %v at once, while others are free", had)
+	}
+	if p := w.core.Pools()[1]; p.Taken != 4 {
+		t.Errorf("%+v", p)
+	}
+	if got := w.asks(somebody(1), dhcp6.Solicit, iaPD(1)); got.only() != had {
+		t.Errorf("%q, want %v, where nothing else is free", got.leases(), had)
+	}
+	w.sleep(11 * time.Minute)
+	if p := w.core.Pools()[1]; p.Taken != 3 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// A lifetime that an answer shortens, and that could not be kept, stays as long as the client knows it.
+func TestShorteningThatIsNotKept(t *testing.T) {
+	w := newWorld(t, subnet(two))
+	w.obtains(alice, iaNA(1))
+	w.reconfigure(subnet(two), subnet(func(sn *server6.Subnet) { sn.Lifetimes = server6.Lifetimes{Preferred: 300, Valid: 400} }))
+	w.keepErr = errStoreDown
+	if got := w.says(alice, alice.message(dhcp6.Request, iaNA(1), iaPD(2))); len(got) != 0 {
+		t.Fatalf("%d answers, although the prefix is not kept", len(got))
+	}
+	w.keepErr = nil
+	w.sleep(3000 * time.Second)
+	if len(w.holds()) != 1 {
+		t.Errorf("leases %q, want the address for the 4000 s that its client was told", w.holds())
+	}
+	w.agrees()
+	w.asks(alice, dhcp6.Request, iaNA(1), iaPD(2))
+	w.sleep(401 * time.Second)
+	if len(w.holds()) != 0 {
+		t.Errorf("leases %q", w.holds())
+	}
+	w.agrees()
+}
+
 // A lease that is durable is renewed although the store is down; what it lacks is kept once the store is
 // back.
 func TestRenewWhileTheStoreIsDown(t *testing.T) {

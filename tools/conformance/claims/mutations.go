@@ -313,7 +313,19 @@ var mutations = []Mutation{
 	},
 	{
 		"", "a grant that is not kept stays taken in its pool", dir + "server6/server.go",
-		"TakenBack: func(b *binding.Binding) { s.networks.free(b.Prefix) }, ", "", serve, "TestGrantThatIsNotKept",
+		" TakenBack: s.takenBack,", "", serve, "TestGrantThatIsNotKept",
+	},
+	{
+		"", "an answer that is not told takes a lease from its client", dir + "server6/server.go",
+		" Stays: s.stays,", "", serve, "TestReplacementThatIsNotKept",
+	},
+	{
+		"", "another client gets a lease before its holder is told to be without", dir + "server6/pick.go",
+		" && !s.ledger.Untold(p)", "", serve, "TestReplacementThatIsNotKept",
+	},
+	{
+		"", "a client that got nothing is remembered", dir + "server6/reconfigure.go",
+		" || s.first(r) == nil", "", serve, "TestFloodOfRequests",
 	},
 	{
 		"", "a client's message to a unicast address is answered", dir + "server6/request.go",
