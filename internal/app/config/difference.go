@@ -141,7 +141,7 @@ func rule6Texts(r *relay6.LinkRule) []keyText {
 		{"client-link-layer", strconv.FormatBool(r.InsertLinkLayer)},
 		{"access-network", cmp.Or(strings.Join(network, ", "), "none")},
 	}, slices.Insert(boundTexts(d.ClientLimit, d.LinkLimit, d.HostLimit, &r.Rate), 3, keyText{"limits.on-limit", d.OnLimit.String()}), []keyText{
-		{"lease-move", orAuto(!r.MoveAuto, d.Move.String())},
+		{"lease-move", d.Move.String()},
 		{"unique-duid", strconv.FormatBool(d.UniqueDUID)},
 		{"delegable", cmp.Or(strings.Join(delegable, ", "), "none")},
 		{"filter", h.Filter.String()},

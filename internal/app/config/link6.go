@@ -39,7 +39,7 @@ func (l *link6) decode(v Value, seen *matches) {
 		Optional("sensitive", l.sensitive),
 		Optional("limits", l.limits),
 		Optional("rate", l.rate.decode),
-		Optional("lease-move", l.move),
+		leaseMove(&r.Delegations.Move),
 		Optional("unique-duid", Read(&r.Delegations.UniqueDUID, truth)),
 		Optional("delegable", func(v Value) { r.Delegations.Delegable = decodeRanges(v) }),
 		Optional("permit-routed", l.permitRouted),
@@ -103,19 +103,13 @@ func autoOrBool(v Value) (auto, yes, ok bool) {
 	return got == "auto", got == "true", ok
 }
 
-func (l *link6) move(v Value) {
-	r := &l.rule
-	const auto = delegation.MovePolicy(255)
-	got, ok := scalar(v, oneOf(
-		choice[delegation.MovePolicy]{"auto", auto}, choice[delegation.MovePolicy]{"follow", delegation.MoveFollow},
-		choice[delegation.MovePolicy]{"probe", delegation.MoveProbe}, choice[delegation.MovePolicy]{"deny", delegation.MoveDeny}))
-	if !ok {
-		return
+// leaseMove is the key lease-move of a rule.
+func leaseMove(into *delegation.MovePolicy) Field {
+	var words []choice[delegation.MovePolicy]
+	for _, p := range []delegation.MovePolicy{delegation.MoveAuto, delegation.MoveFollow, delegation.MoveProbe, delegation.MoveDeny} {
+		words = append(words, choice[delegation.MovePolicy]{p.String(), p})
 	}
-	if r.MoveAuto = got == auto; r.MoveAuto {
-		got = delegation.MoveFollow
-	}
-	r.Delegations.Move = got
+	return Optional("lease-move", Read(into, oneOf(words...)))
 }
 
 func (l *link6) limits(v Value) {

@@ -182,21 +182,20 @@ func TestLinksStartFromDefaults(t *testing.T) {
 		enterprise           uint32
 		remote, realm, iface string
 		shared, sharedAuto   bool
-		moveAuto             bool
 		move                 delegation.MovePolicy
 		address              bool
 	}
-	all := facts{5, 4096, 6, 1, 9, "{index}", "all.example", "{interface}", false, false, false, delegation.MoveProbe, true}
+	all := facts{5, 4096, 6, 1, 9, "{index}", "all.example", "{interface}", false, false, delegation.MoveProbe, true}
 	b := all
 	b.link, b.permit, b.remote, b.realm, b.sharedAuto, b.iface = 7, 0, "{vrf}", "b.example", true, ""
 	cc := all
-	cc.enterprise, cc.remote, cc.realm, cc.moveAuto, cc.move, cc.address, cc.host = 0, "", "", true, delegation.MoveFollow, false, 0
+	cc.enterprise, cc.remote, cc.realm, cc.move, cc.address, cc.host = 0, "", "", delegation.MoveAuto, false, 0
 	for i, want := range []facts{all, b, cc, all} {
 		r := relay6Of(c).Links[i]
 		got := facts{
 			client: r.Delegations.ClientLimit, link: r.Delegations.LinkLimit, host: r.Delegations.HostLimit,
 			permit: len(r.Host.Permit), iface: r.InterfaceID.String(), shared: r.Shared, sharedAuto: r.SharedAuto,
-			moveAuto: r.MoveAuto, move: r.Delegations.Move, address: r.LinkAddress.IsValid(),
+			move: r.Delegations.Move, address: r.LinkAddress.IsValid(),
 		}
 		if r.RemoteID != nil {
 			got.enterprise, got.remote = r.RemoteID.EnterpriseNumber, r.RemoteID.ID.String()

@@ -74,7 +74,6 @@ func defaultRelay6() *Relay6 {
 		Defaults: relay6.LinkRule{
 			SharedAuto:      true,
 			RoutedAuto:      true,
-			MoveAuto:        true,
 			InterfaceID:     interfaceID,
 			InsertRelayID:   true,
 			InsertLinkLayer: true,
@@ -82,6 +81,7 @@ func defaultRelay6() *Relay6 {
 				ClientLimit: delegation.DefaultClientLimit,
 				LinkLimit:   delegation.DefaultLinkLimit,
 				HostLimit:   delegation.HostLimitAuto,
+				Move:        delegation.MoveAuto,
 			},
 			Rate: defaultRate().limits(false),
 			Host: defaultPolicy6(),

@@ -19,14 +19,16 @@ const HostLimitAuto = -1
 type MovePolicy uint8
 
 // MoveFollow believes the server. MoveProbe believes it once the old next hop
-// no longer answers. MoveDeny keeps the old one until it ends.
+// no longer answers. MoveDeny keeps the old one until it ends. MoveAuto is MoveProbe on
+// shared links, and MoveFollow on others.
 const (
 	MoveFollow MovePolicy = iota
 	MoveProbe
 	MoveDeny
+	MoveAuto
 )
 
-func (p MovePolicy) String() string { return [...]string{"follow", "probe", "deny"}[p] }
+func (p MovePolicy) String() string { return [...]string{"follow", "probe", "deny", "auto"}[p] }
 
 // LimitPolicy says what happens to a grant above a limit.
 type LimitPolicy uint8
@@ -57,13 +59,17 @@ type Policy struct {
 	Delegable  []trust.Range // empty: whatever the peer's own bounds allow
 }
 
-// ResolveHostLimit gives HostLimitAuto its number on a link, which several clients may be on.
-func (p *Policy) ResolveHostLimit(shared bool) {
-	switch {
-	case p.HostLimit != HostLimitAuto:
-	case shared:
-		p.HostLimit = 2 * p.ClientLimit
-	default:
-		p.HostLimit = 0
+// Resolve decides what HostLimitAuto and MoveAuto leave open on a link. Several clients may be on
+// a shared one.
+func (p *Policy) Resolve(shared bool) {
+	host, move := 0, MoveFollow
+	if shared {
+		host, move = 2*p.ClientLimit, MoveProbe
+	}
+	if p.HostLimit == HostLimitAuto {
+		p.HostLimit = host
+	}
+	if p.Move == MoveAuto {
+		p.Move = move
 	}
 }

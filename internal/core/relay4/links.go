@@ -72,7 +72,7 @@ func (r *Relay) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 	id := ""
 	if l.rule != nil {
 		l.policy = delegation.Policy{ClientLimit: l.rule.Limits.Client, LinkLimit: l.rule.Limits.Link, HostLimit: l.rule.Limits.Host}
-		l.policy.ResolveHostLimit(true)
+		l.policy.Resolve(true)
 		l.port = l.rule.Ports[l.Name]
 		if perClient := l.port.CircuitID == "" && l.rule.CircuitID.PerClient(); l.rule.AgentInformation != Off && !perClient {
 			id = string(l.circuitID(nil, r.facts(l)))

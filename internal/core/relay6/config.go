@@ -49,7 +49,6 @@ type LinkRule struct {
 	Shared           bool // several clients, told apart by link-layer address
 	SharedAuto       bool // Shared follows the link: point-to-point links are not
 	RoutedAuto       bool // Host.Routed where the link borrows its link-address
-	MoveAuto         bool // Delegations.Move follows Shared: probe where it is, else follow
 	InterfaceID      links.Template
 	RemoteID         *RemoteID
 	SubscriberID     links.Template

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
@@ -26,7 +27,7 @@ const (
 // newLine is a world in which lan0 is a point-to-point link, on which anna was
 // granted a prefix.
 func newLine(t *testing.T, change ...func(*relay6.Config)) *world {
-	w := newWorld(t, append([]func(*relay6.Config){rule(func(l *relay6.LinkRule) { l.SharedAuto, l.MoveAuto = true, true })}, change...)...)
+	w := newWorld(t, append([]func(*relay6.Config){rule(func(l *relay6.LinkRule) { l.SharedAuto, l.Delegations.Move = true, delegation.MoveAuto })}, change...)...)
 	l := w.links["lan0"]
 	l.PointToPoint, l.HardwareType = true, 512
 	w.links["lan0"] = l
@@ -214,7 +215,7 @@ func TestManySpeakersOnALine(t *testing.T) {
 // it was.
 func TestMoveFromALineIsTakenBack(t *testing.T) {
 	for _, flap := range []bool{false, true} {
-		w := newLine(t, rule(func(l *relay6.LinkRule) { l.MoveAuto = false })) // follow
+		w := newLine(t, rule(func(l *relay6.LinkRule) { l.Delegations.Move = delegation.MoveFollow })) // follow
 		w.slow, w.keepFail = true, errStoreDown
 		w.exchange(carol, dhcp6.Request, iaPD(1, prefix(annas, 600)))
 		w.wants("lan1 2001:db8:100::/56 via fe80::c for 10m0s")

@@ -153,15 +153,9 @@ func (rule *LinkRule) resolve(h *links.Link) (hoststate.Policy, delegation.Polic
 	if rule.SharedAuto {
 		host.Shared = !h.PointToPoint
 	}
-	if rule.MoveAuto {
-		policy.Move = delegation.MoveFollow
-		if host.Shared {
-			policy.Move = delegation.MoveProbe
-		}
-	}
+	policy.Resolve(host.Shared)
 	host.Routed = rule.PermitsRouted()
 	host.Holders = policy.Move == delegation.MoveProbe
-	policy.ResolveHostLimit(host.Shared)
 	return host, policy
 }
 

@@ -178,7 +178,7 @@ func TestProbeSeveral(t *testing.T) {
 // Where the operator leaves it to the link: follow on a point-to-point link,
 // probe on a shared one.
 func TestMovePolicyFollowsTheLink(t *testing.T) {
-	auto := rule(func(r *relay6.LinkRule) { r.SharedAuto, r.MoveAuto = true, true })
+	auto := rule(func(r *relay6.LinkRule) { r.SharedAuto, r.Delegations.Move = true, delegation.MoveAuto })
 	for _, pointToPoint := range []bool{true, false} {
 		w := newWorld(t, auto)
 		w.setLink("lan0", func(l *links.Link) { l.PointToPoint = pointToPoint })

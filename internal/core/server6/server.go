@@ -83,7 +83,7 @@ func (s *Server) configure(cfg *Config) {
 	s.peers.Configure(cfg.Peers, peers.All)
 	s.ledger.Configure(cfg.Records)
 	s.relayed = delegation.Policy{ClientLimit: delegation.DefaultClientLimit, LinkLimit: math.MaxInt32, HostLimit: delegation.HostLimitAuto}
-	s.relayed.ResolveHostLimit(true)
+	s.relayed.Resolve(true)
 	before := s.networks
 	if s.networks = newNetworks(cfg); before != nil {
 		s.networks.succeed(before)
@@ -172,7 +172,7 @@ func (s *Server) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 	l.rule, l.subnet = s.Rule(l.Name), nil
 	if l.rule != nil {
 		l.policy = l.rule.Limits
-		l.policy.ResolveHostLimit(!l.PointToPoint)
+		l.policy.Resolve(!l.PointToPoint)
 		l.subnet = s.networks.ofLink(l)
 	}
 	return s.setPolicy(ops, l.Name, l.rule)
