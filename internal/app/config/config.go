@@ -152,7 +152,7 @@ func (r *RelayID) InDHCPv4(duid []byte) []byte {
 // Host has what is common to all state in the kernel.
 type Host struct {
 	Protocol   uint8 // rtm_protocol of our routes
-	Aggregates []hoststate.Route
+	Aggregates []hoststate.Aggregate
 	Compare    time.Duration // time between two comparisons of the kernel with what we want; 0: none
 	Orphans    time.Duration // how long orphans stay; 0: they are removed at once
 }

@@ -119,7 +119,7 @@ func TestParseEverything(t *testing.T) {
 		}},
 		Host: Host{
 			Protocol:   88,
-			Aggregates: []hoststate.Route{{Table: 100, Prefix: pfx("2001:db8:4000::/34"), Metric: 5}},
+			Aggregates: []hoststate.Aggregate{{Table: 100, Prefix: pfx("2001:db8:4000::/34"), Metric: 5}},
 		},
 		Store:   Store{Reserve: 1073741824},
 		History: History{Keep: 24 * time.Hour, Entries: 50000},
@@ -305,7 +305,7 @@ func TestValues(t *testing.T) {
 		{"relay-id: {source: config, value: \"00020000ab11\"}", func(c *Config) any { return c.RelayID.Value.String() }, "00:02:00:00:ab:11"},
 		{
 			"host: {aggregates: [{prefix: fd00::/8}]}", func(c *Config) any { return c.Host.Aggregates[0] },
-			hoststate.Route{Table: 254, Prefix: netip.MustParsePrefix("fd00::/8"), Metric: 8700},
+			hoststate.Aggregate{Table: 254, Prefix: netip.MustParsePrefix("fd00::/8"), Metric: 8700},
 		},
 	} {
 		if got := v.value(parsed(t, whole(v.text+"\n"))); got != v.want {

@@ -57,7 +57,6 @@ func (d *decoder) config(text []byte, kinds Kinds) *Config {
 	})...)
 	if kinds.imply(c); sound {
 		kinds.checkFamilies(whole, c, peers)
-		checkRouter(whole, c)
 	}
 	for _, s := range peers {
 		if port := c.sourcePorts[familyOf(s.peer.Address)]; s.peer.Role == trust.Server && port != 0 {
@@ -218,7 +217,7 @@ func (h *Host) decode(v Value) {
 		Optional("aggregates", func(v Value) {
 			h.Aggregates = nil
 			v.list("mappings with prefix, table and metric", func(v Value) {
-				r := hoststate.Route{Table: mainTable, Metric: defaultMetric}
+				r := hoststate.Aggregate{Table: mainTable, Metric: defaultMetric}
 				v.Mapping(
 					Required("prefix", "an IPv6 prefix", Read(&r.Prefix, pool)),
 					Optional("table", Read(&r.Table, table)),

@@ -127,6 +127,7 @@ func (s *Server6) decode(v Value, c *Process) {
 	}
 	p.check()
 	p.checkHeard(peersOf(c.Peers, DHCPv6, "server6"))
+	p.checkDelegable(c.Peers)
 }
 
 // decodeServed6 reads a rule for links of the server.
@@ -143,18 +144,6 @@ func decodeServed6(v Value, seen *matches) server6.LinkRule {
 	}, kernelFields6(&r.Host, &r.LoopExemptClient))...)
 	r.Rate = rate.limits(false)
 	return r
-}
-
-// checkRouter reports links on which the server is to install routes while the DHCPv6 relay is
-// played beside it: what two roles of one family want of the kernel cannot be kept apart yet.
-func checkRouter(whole Value, c *Config) {
-	s, served := c.Sections["server6"].(*Server6)
-	if !served || c.Sections["relay6"] == nil {
-		return
-	}
-	if slices.ContainsFunc(s.Links, func(r server6.LinkRule) bool { return r.Router }) {
-		whole.at("server6").at("links").Problem("beside relay6 the server cannot route for a link yet (router: false for each, or one of the two roles alone)")
-	}
 }
 
 func (t *Terms6) fields() []Field {

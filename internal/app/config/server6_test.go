@@ -354,7 +354,9 @@ func TestEveryFieldOfServer6HasAKey(t *testing.T) {
 			filled[path] = filled[path] || !v.IsZero()
 		}
 	}
-	look("Config", reflect.ValueOf(server6Of(c).Core(c.Peers, dhcp6.DUID{0, 1, 2}, [32]byte{1}, ledger.Records{Minimal: true})))
+	core := server6Of(c).Core(c.Peers, dhcp6.DUID{0, 1, 2}, [32]byte{1}, ledger.Records{Minimal: true})
+	core.Aggregates = []hoststate.Aggregate{{}} // the file's, if no other role has them
+	look("Config", reflect.ValueOf(core))
 	for path, ok := range filled {
 		if !ok {
 			t.Errorf("%s: never set, though every key is", path)
@@ -374,7 +376,7 @@ func TestPeersAreHeardByOneRole(t *testing.T) {
 		four     = "{name: four, address: 192.0.2.7, role: relay, interfaces: [u1], protection: none}, {name: kea4, address: 192.0.2.67, role: server, interfaces: [u0], protection: none}"
 		relayed  = "relay6: {links: [{match: ppp0}]}\n"
 		subnet   = "subnets: [{subnet: 2001:db8:1::/64}]"
-		serving  = "server6: {links: [{match: eth1, router: false}], " + subnet + "}\n"
+		serving  = "server6: {links: [{match: eth1}], " + subnet + "}\n"
 		relaying = "server6: {" + subnet + "}\n"
 	)
 	for _, c := range []struct{ name, text, six, relay, four string }{
@@ -411,10 +413,14 @@ func TestPeersAreHeardByOneRole(t *testing.T) {
 }
 
 // These things are permitted, and are probably mistakes: interfaces that lead to a subnet and
-// have neither clients nor a relay, and prefixes for clients that are on a link.
+// have neither clients nor a relay, prefixes for clients that are on a link, and prefixes that
+// another server may delegate as well.
 func TestServer6Warnings(t *testing.T) {
 	c, err := servers.Parse("f.yaml", []byte(`
-peers: [{name: access7, address: 2001:db8:ffff::7, role: relay, interfaces: [eth0], protection: none}]
+peers:
+  - {name: access7, address: 2001:db8:ffff::7, role: relay, interfaces: [eth0], protection: none, heard-by: server6}
+  - {name: kea, address: 2001:db8:ffff::547, role: server, interfaces: [eth0], protection: none, delegable: [{prefix: 2001:db8:20c::/46}, {prefix: 2001:db8:4000::/34}]}
+relay6: {links: [{match: ppp0}]}
 server6:
   links: [{match: "eth1*"}]
   subnets:
@@ -429,13 +435,15 @@ server6:
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `f.yaml:7:33: server6.subnets[0].interfaces[2]: "wlan*" is of no entry of links, and no relay is heard there: nobody is served by it
-f.yaml:7:42: server6.subnets[0].interfaces[3]: "eth2" is of no entry of links, and no relay is heard there: nobody is served by it
-f.yaml:9:20: server6.subnets[0].pd-pools[0].prefix: overlaps the subnet 2001:db8:1::/64 of server6.subnets[0].subnet, on line 6: hosts on that link look for its addresses there, not behind the client that has the prefix (a pool outside of all subnets, or exclude)`
+	const want = `f.yaml:10:33: server6.subnets[0].interfaces[2]: "wlan*" is of no entry of links, and no relay is heard there: nobody is served by it
+f.yaml:10:42: server6.subnets[0].interfaces[3]: "eth2" is of no entry of links, and no relay is heard there: nobody is served by it
+f.yaml:12:20: server6.subnets[0].pd-pools[0].prefix: overlaps the subnet 2001:db8:1::/64 of server6.subnets[0].subnet, on line 9: hosts on that link look for its addresses there, not behind the client that has the prefix (a pool outside of all subnets, or exclude)
+f.yaml:14:20: server6.subnets[0].pd-pools[2].prefix: overlaps 2001:db8:20c::/46, which peer "kea" may delegate: a prefix that both give away is routed to one of the two clients alone (a pool that is the server's alone)`
 	if got := c.Warnings.Error(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	const missing = `f.yaml:7:20: server6.subnets[0].interfaces[0]: no interface is named "eth11" now: nobody is served there until there is one`
+	const missing = `f.yaml:5:26: relay6.links[0].match: no interface is named "ppp0" now: nobody is served there until there is one
+f.yaml:10:20: server6.subnets[0].interfaces[0]: no interface is named "eth11" now: nobody is served there until there is one`
 	if got := c.Misfits(machine(nil)).Error(); got != missing {
 		t.Errorf("%s\nwant %s", got, missing)
 	}

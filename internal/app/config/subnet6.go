@@ -441,6 +441,19 @@ func (p *plan6) checkHeard(relays []trust.Peer) {
 	}
 }
 
+// checkDelegable warns of pools that overlap prefixes which servers may delegate through relay6.
+func (p *plan6) checkDelegable(servers []trust.Peer) {
+	for _, pool := range p.whole {
+		for i := range servers {
+			for _, r := range servers[i].Delegable {
+				if of := spanOf(r.Prefix, 0, pool.at); of.holds(pool) || pool.holds(of) {
+					pool.at.warn(fmt.Sprintf("overlaps %s, which peer %q may delegate: a prefix that both give away is routed to one of the two clients alone (a pool that is the server's alone)", r.Prefix, servers[i].Name))
+				}
+			}
+		}
+	}
+}
+
 // checkPool reports a reservation that overlaps a pool in such a way that the pool could not give
 // it to its client.
 func (s span) checkPool(pool span) {

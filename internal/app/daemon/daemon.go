@@ -148,7 +148,8 @@ func (d *daemon) run(ctx context.Context) error {
 	return errors.Join(err, d.close())
 }
 
-// open opens what the roles share, and has them restore what was kept.
+// open opens what the roles share, has them restore what was kept, and brings the kernel to that
+// state.
 func (d *daemon) open(watch context.Context) (err error) {
 	// This comes first: if another process runs, what is in the kernel belongs to it.
 	if d.owner, err = nft.Own(d.Namespace, d.Command); err != nil {
@@ -180,6 +181,11 @@ func (d *daemon) open(watch context.Context) (err error) {
 			return err
 		}
 		addTo(held, leases)
+	}
+	if !d.Beside {
+		if err := d.Kernel.Begin(); err != nil {
+			return err
+		}
 	}
 	process.Warn(d.Told, process.Misfits(d.Told, held, d.cfg))
 	return nil

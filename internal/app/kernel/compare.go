@@ -17,17 +17,8 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/nft"
 )
-
-// compared is a part that can be compared with the kernel.
-type compared interface {
-	Kernel() ledger.Kernel // of the core; the loop asks
-	Call(ctx context.Context, f func(instant.Now, *effect.Effects)) error
-	Installed(ctx context.Context, f func()) error
-	Panics() uint64
-}
 
 // comparer compares the kernel with what is wanted: on a slow timer, and soon after an event that
 // may have made them differ, such as a change of another program, which the kernel reports.
@@ -47,6 +38,7 @@ type comparer struct {
 	mend    func() (bool, error) // of the filter's rules; true: another program had changed them
 	actual  func() (*hoststate.Reading, error)
 	routes  func() ([]hoststate.Route, error)
+	takeOut func([]hoststate.Op) error // of the kernel
 	listen  func() (notices, error)
 	due     chan struct{}
 	changed chan struct{}
@@ -99,7 +91,7 @@ func newComparer(o *Options) *comparer {
 	return &comparer{
 		log: o.Told, quiet: o.Log, limiter: notes.NewLimiter(o.Config().Log.Every), feed: o.Feed,
 		every:   func() time.Duration { return o.Config().Host.Compare },
-		version: o.Filter.Version, mend: o.Filter.Mend, actual: o.actual, routes: o.Routes.Routes,
+		version: o.Filter.Version, mend: o.Filter.Mend, actual: o.actual, routes: o.Routes.Routes, takeOut: o.carryOut,
 		listen: func() (notices, error) { return o.Filter.OpenNotices() },
 		due:    make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
 		own: newQuick(), quick: newQuick(), rules: newQuick(), findings: noFindings(),
@@ -236,9 +228,12 @@ func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 			return 0, err
 		}
 		if calm {
-			a.seen, a.panics = version, panics
+			left, err := a.removeLeftOver(ctx, reading)
+			if found = append(found, left...); err == nil {
+				a.seen, a.panics = version, panics
+			}
 			a.report(found)
-			return len(found), nil
+			return len(found), err
 		}
 	}
 	return 0, errChanging
@@ -325,6 +320,43 @@ func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (
 		}
 	}
 	return found, true, nil
+}
+
+// leftAtOnce is how many things that nobody wants are removed at once: a few milliseconds at
+// most, as Changes wait meanwhile.
+const leftAtOnce = 4096
+
+// removeLeftOver removes what no part wants. A part may have begun to want it since it was
+// compared: so each is asked before, and asked again after, as it may have had it installed
+// meanwhile.
+func (a *comparer) removeLeftOver(ctx context.Context, r *hoststate.Reading) (found []hoststate.Finding, err error) {
+	for gone := range r.LeftOver(leftAtOnce) {
+		gone, err := a.again(ctx, gone)
+		if err != nil {
+			return found, err
+		}
+		found = append(found, hoststate.LeftOvers(gone)...)
+		failed := a.takeOut(gone)
+		if _, err := a.again(ctx, gone); err != nil || failed != nil {
+			return found, errors.Join(failed, err)
+		}
+	}
+	return found, nil
+}
+
+// again has each part install anew what it wants among things that were taken out of the
+// kernel, or are about to be, and returns the rest.
+func (a *comparer) again(ctx context.Context, gone []hoststate.Op) (rest []hoststate.Op, err error) {
+	rest = gone
+	for _, part := range a.parts {
+		if len(rest) == 0 {
+			break
+		}
+		if err := part.Call(ctx, func(_ instant.Now, eff *effect.Effects) { rest = part.Kernel().Again(rest, eff) }); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
 }
 
 // begin begins a comparison of each part. It waits until everything that was decided before is

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,20 +15,20 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/config"
-	"fairlead/internal/app/engine"
 	"fairlead/internal/app/privacy"
 	"fairlead/internal/app/process"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
 	"fairlead/internal/wire/linkaddr"
 )
 
 // What is asked of the kernel while it is read is on its way, and no finding.
 // What nobody wants is one.
 func TestComparisonUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
-	var a *comparer
+	var a *bench
 	var l *played
 	looks := 0
 	a, l = newComparerBench(t, func() (*hoststate.Reading, error) {
@@ -45,8 +46,8 @@ func TestComparisonUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 	if looks != 1 || found != 1 {
 		t.Errorf("%d differences in %d readings, want 1 in 1", found, looks)
 	}
-	if n := a.findings[hoststate.LeftOver.String()]; n != 1 {
-		t.Errorf("%d left over reported, want 1", n)
+	if n := a.findings[hoststate.LeftOver.String()]; n != 1 || len(a.out) != 1 {
+		t.Errorf("%d left over reported, %d removed, want 1", n, len(a.out))
 	}
 	var c api.Counters
 	a.count(&c)
@@ -60,7 +61,7 @@ func TestComparisonUnderLoadReportsNoneThatIsOnItsWay(t *testing.T) {
 // it gives up.
 func TestAnotherProgramUndoesWhatIsMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a *comparer
+		var a *bench
 		var looks atomic.Int32
 		var undoes atomic.Bool
 		undoes.Store(true)
@@ -207,36 +208,36 @@ func TestComparisonThatIsOvertakenGivesUp(t *testing.T) {
 	}
 }
 
-// A large comparison comes to the loop in parts, so that packets pass between them.
+// A large comparison comes to the loop in parts, so that packets pass between them, and what is
+// left over is removed in parts, so that Changes do.
 func TestComparisonComesInParts(t *testing.T) {
-	const stray = 20_000
+	const many = 20_000
+	var a *bench
 	a, l := newComparerBench(t, func() (*hoststate.Reading, error) {
 		r := hoststate.NewReading()
-		for i := range stray {
+		for i := range many {
 			r.AddRoute(strayRoute(i))
 		}
 		return r, nil
 	})
-	var before, after effect.ChangeID
-	last := func(id *effect.ChangeID) {
-		if err := l.Call(t.Context(), func(instant.Now, *effect.Effects) { *id = l.ledger.LastChange() }); err != nil {
-			t.Fatal(err)
-		}
+	l.state.SetLink(nil, &links.Link{Index: 1, Name: "d0", Up: true})
+	l.state.SetPolicy(nil, "d0", &hoststate.Policy{NoRoutes: true, Filter: hoststate.FilterLink})
+	for i := range many {
+		l.state.PutSilently(hoststate.Delegation{Link: "d0", Prefix: strayRoute(i).Prefix, NextHop: netip.MustParseAddr("fe80::1")})
 	}
-	last(&before)
+	parts := 0
+	takeOut := a.takeOut
+	a.takeOut = func(gone []hoststate.Op) error { parts++; return takeOut(gone) }
+	before := l.ledger.LastChange()
 	found, err := a.once(t.Context(), true)
-	if err != nil || found != stray {
-		t.Fatalf("%d differences, %v; want %d", found, err, stray)
+	if err != nil || found != 2*many+1 {
+		t.Fatalf("%d differences, %v; want %d", found, err, 2*many+1)
 	}
-	last(&after)
-	if parts := after - before; parts < 4 {
-		t.Errorf("%d routes mended in %d parts, want 4 or more", stray, parts)
+	if changes := l.ledger.LastChange() - before; changes < 4 || len(l.done) != many+1 {
+		t.Errorf("%d elements installed in %d parts, want %d in 4 or more", len(l.done), changes, many+1)
 	}
-	if _, _, err := a.begin(t.Context()); err != nil { // all is installed
-		t.Fatal(err)
-	}
-	if removed := l.installed("2001:db8:ee"); removed != stray {
-		t.Errorf("%d routes removed, want %d", removed, stray)
+	if parts < 4 || len(a.out) != many {
+		t.Errorf("%d routes removed in %d parts, want %d in 4 or more", len(a.out), parts, many)
 	}
 }
 
@@ -275,17 +276,21 @@ func TestRoleServesDuringTheFirstComparison(t *testing.T) {
 	if log := out.String(); strings.Count(log, "filter brought to what was kept") != 1 || !strings.Contains(log, "differences=20000") {
 		t.Errorf("of what the start had left to the comparison it is told:\n%s", log)
 	}
-	if removed := l.installed("2001:db8:ee"); removed != 2*stray {
-		t.Errorf("%d routes removed, want %d each time", removed, stray)
+	if len(a.out) != 2*stray {
+		t.Errorf("%d routes removed, want %d each time", len(a.out), stray)
 	}
 }
 
-// One reading of the kernel is for the parts of both families: each mends what is its own, and
-// leaves to the other what is the other's. Where one is overtaken both are compared anew.
-func TestComparisonOfBothFamilies(t *testing.T) {
-	four := newPlayed()
+// One reading of the kernel is for all parts: each mends what is its own, and what none of them
+// wants is removed, of whichever family it is. Where one part is overtaken all are compared anew.
+func TestComparisonOfSeveralParts(t *testing.T) {
+	four, server := newPlayed(), newPlayed()
 	four.state = hoststate.NewIPv4()
 	four.ledger = ledger.New(nil, four.state, ledger.Core{}, "", "boot")
+	wants := func(p *played, link string, index int) {
+		p.state.SetLink(nil, &links.Link{Index: index, Name: link, Up: true})
+		p.state.SetPolicy(nil, link, &hoststate.Policy{Filter: hoststate.FilterLink})
+	}
 	stray4 := hoststate.Route{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Table: hoststate.MainTable, Metric: 1, Link: 3}
 	looks := 0
 	a, six := newComparerBench(t, func() (*hoststate.Reading, error) {
@@ -295,53 +300,75 @@ func TestComparisonOfBothFamilies(t *testing.T) {
 		return hoststate.Read(hoststate.Actual{
 			Routes: []hoststate.Route{strayRoute(1), stray4},
 			Elements: []hoststate.Element{
-				{Set: hoststate.Checked, Link: "d0"}, {Set: hoststate.CheckedIPv4, Link: "d0"},
+				{Set: hoststate.Checked, Link: "d0"}, {Set: hoststate.CheckedIPv4, Link: "d7"}, {Set: hoststate.Checked, Link: "d8"},
 			},
 		}), nil
 	})
-	a.parts = append(a.parts, four)
+	a.parts = append(a.parts, four, server)
+	wants(six, "d0", 1)
+	wants(four, "d0", 1)
+	wants(server, "d1", 2)
 	found, err := a.once(t.Context(), true)
-	if err != nil || found != 4 || looks != 2 {
-		t.Errorf("%d differences in %d readings, %v; want 4 in 2", found, looks, err)
+	if err != nil || found != 6 || looks != 2 {
+		t.Errorf("%d differences in %d readings, %v; want 6 in 2", found, looks, err)
 	}
-	for family, p := range map[string]*played{"IPv6": six, "IPv4": four} {
-		for _, op := range p.done {
-			ofIPv4 := op.Route != nil && op.Route.Prefix.Addr().Is4() || op.Element != nil && op.Element.IsIPv4()
-			if !op.Remove || ofIPv4 != (p == four) {
-				t.Errorf("the part of %s did %+v", family, op)
-			}
+	want := func(what string, ops []hoststate.Op, words ...string) {
+		t.Helper()
+		var got []string
+		for _, f := range hoststate.LeftOvers(ops) {
+			got = append(got, strings.TrimPrefix(f.String(), "left over "))
+		}
+		if !slices.Equal(got, words) {
+			t.Errorf("%s: %q, want %q", what, got, words)
 		}
 	}
-	if len(four.done) != 2 {
-		t.Errorf("%d operations of IPv4, want 2", len(four.done))
-	}
+	want("the first of IPv6", six.done)
+	want("IPv4", four.done, "element checked-ipv4 d0")
+	want("the second of IPv6", server.done, "element checked d1")
+	want("removed", a.out, "element checked d8", "element checked-ipv4 d7", "route 192.0.2.7/32 dev 3 table 254 metric 1", "route unreachable 2001:db8:ee00:100::/56 table 254 metric 1")
 }
 
-// What an earlier process has left of a family that nobody speaks goes.
-func TestNobodyWantsNothing(t *testing.T) {
-	kernel := newPlayed()
-	n := &nobody{ledger.New(nil, hoststate.NewIPv4(), ledger.Core{}, "", "boot"), []engine.Installer{applied{kernel}}}
-	a, _ := newComparerBench(t, func() (*hoststate.Reading, error) {
-		return hoststate.Read(hoststate.Actual{Elements: []hoststate.Element{{Set: hoststate.CheckedIPv4, Link: "d0"}, {Set: hoststate.Checked, Link: "d1"}}}), nil
-	})
-	a.parts = []compared{n}
-	if found, err := a.once(t.Context(), true); err != nil || found != 1 {
-		t.Errorf("%d differences, %v; want 1", found, err)
+// Another part than the last begins to want what is left over, after it was compared: before it
+// is asked about that, or after, so that it has it installed just before it is removed. It
+// has it in the end, without another comparison.
+func TestWhatIsWantedMeanwhileIsThereAgain(t *testing.T) {
+	for name, late := range map[string]bool{"before it is asked": false, "after it was asked": true} {
+		t.Run(name, func(t *testing.T) {
+			there := true
+			a, relay := newComparerBench(t, func() (*hoststate.Reading, error) {
+				return hoststate.Read(hoststate.Actual{Routes: []hoststate.Route{strayRoute(1)}}), nil
+			})
+			begin := func() {
+				relay.ledger.Install(relay.state.SetAggregates(nil, []hoststate.Aggregate{{Prefix: strayRoute(1).Prefix, Metric: 1}}), new(effect.Effects))
+				there = true
+			}
+			server := newPlayed()
+			a.parts = append(a.parts, server)
+			removed := 0
+			a.takeOut = func(gone []hoststate.Op) error {
+				if late {
+					begin()
+				}
+				if removed += len(gone); len(gone) > 0 {
+					there = false
+				}
+				return nil
+			}
+			if !late {
+				server.before = begin
+			}
+			found, err := a.once(t.Context(), true)
+			if err != nil || found != removed || (removed > 0) != late {
+				t.Errorf("%d found, %d removed, %v; it is removed: want %v", found, removed, err, late)
+			}
+			for _, op := range relay.done {
+				there = !op.Remove
+			}
+			if !there {
+				t.Error("it is not there, and nothing more is to come")
+			}
+		})
 	}
-	if len(kernel.done) != 1 || !kernel.done[0].Remove || kernel.done[0].Element.Set != hoststate.CheckedIPv4 {
-		t.Errorf("done: %+v", kernel.done)
-	}
-	if n.ledger.Progress().Pending != 0 {
-		t.Error("a change is under way for ever")
-	}
-}
-
-// applied takes note of what is asked of the kernel.
-type applied struct{ *played }
-
-func (a applied) Apply(ops []hoststate.Op, _ func(int, error)) error {
-	a.done = append(a.done, ops...)
-	return nil
 }
 
 const somebodysRoute, somebodysHop = "2001:db8:4000:5000::/56", "fe80::5054:ff:fe12:3456"

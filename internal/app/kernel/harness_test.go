@@ -4,9 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"fairlead/internal/app/control"
@@ -26,6 +24,7 @@ type played struct {
 	panics uint64
 	calls  int
 	done   []hoststate.Op
+	before func() // called before each Call; nil: nothing is
 }
 
 func newPlayed() *played {
@@ -36,6 +35,9 @@ func newPlayed() *played {
 func (p *played) Kernel() ledger.Kernel { return p.ledger.Kernel() }
 
 func (p *played) Call(_ context.Context, f func(instant.Now, *effect.Effects)) error {
+	if p.before != nil {
+		p.before()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
@@ -61,32 +63,28 @@ func (p *played) Installed(_ context.Context, f func()) error {
 
 func (p *played) Panics() uint64 { return p.panics }
 
-// installed is how many operations on routes whose prefixes begin so were carried out.
-func (p *played) installed(prefix string) (n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, op := range p.done {
-		if op.Route != nil && strings.HasPrefix(op.Route.Prefix.String(), prefix) {
-			n++
-		}
-	}
-	return n
+// bench is a comparer of one part.
+type bench struct {
+	*comparer
+	out []hoststate.Op // what was taken out
 }
 
 // newComparerBench is a comparer of one part. Its kernel is read by read.
-func newComparerBench(t *testing.T, read func() (*hoststate.Reading, error)) (*comparer, *played) {
+func newComparerBench(t interface{ Helper() }, read func() (*hoststate.Reading, error)) (*bench, *played) {
 	t.Helper()
-	p, log := newPlayed(), slog.New(slog.DiscardHandler)
-	return &comparer{
+	p, log, b := newPlayed(), slog.New(slog.DiscardHandler), new(bench)
+	b.comparer = &comparer{
 		log: log, quiet: log, limiter: notes.NewLimiter(time.Hour), feed: control.NewFeed(), every: func() time.Duration { return 0 },
 		parts: []compared{p}, findings: noFindings(),
 		version: func() (nft.Version, error) { return nft.Version{Others: 1}, nil },
 		mend:    func() (bool, error) { return false, nil }, actual: read,
 		// A comparison that spares the filter, as the first one after the start may, finds none.
-		routes: func() ([]hoststate.Route, error) { return nil, nil },
-		due:    make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
+		routes:  func() ([]hoststate.Route, error) { return nil, nil },
+		takeOut: func(gone []hoststate.Op) error { b.out = append(b.out, gone...); return nil },
+		due:     make(chan struct{}, 1), changed: make(chan struct{}, 1), late: make(chan struct{}, 1),
 		own: newQuick(), quick: newQuick(), rules: newQuick(),
-	}, p
+	}
+	return b, p
 }
 
 func strayRoute(n int) hoststate.Route {

@@ -1,12 +1,11 @@
 // Package kernel keeps the kernel as the roles of the process want it. Before the first socket
 // opens, it brings the kernel to what was kept; as long as the process runs, it compares the two.
-// Each family is the part of one role. If no role serves a family, what an earlier process has
-// left of that family is removed.
+// Each role that wants something from the kernel has a Part. What no part wants is removed: an
+// earlier process has left it.
 package kernel
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -22,31 +21,10 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/ledger"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/nft"
 	"fairlead/internal/host/store"
 )
-
-// Part is the part of one role: an engine, with the core that it drives.
-type Part interface {
-	compared
-	CarryOutNow(now func() instant.Now, eff *effect.Effects)
-}
-
-// Core is a core that wants something from the kernel.
-type Core interface {
-	engine.Core
-	Kernel() ledger.Kernel
-}
-
-// Of is the part of an engine.
-func Of[C Core](e *engine.Engine[C]) Part { return part[C]{e} }
-
-type part[C Core] struct{ *engine.Engine[C] }
-
-// Kernel is of compared.
-func (p part[C]) Kernel() ledger.Kernel { return p.Core.Kernel() }
 
 // Options are what a Kernel is made of.
 type Options struct {
@@ -65,7 +43,9 @@ type Options struct {
 type Kernel struct {
 	o        Options
 	comparer *comparer
-	parts    map[config.Family]compared
+	families map[config.Family]int // how many parts each has
+	parts    []Engine              // that were restored
+	gone     chan []hoststate.Op   // what a part has taken out, while another might want it
 
 	// The state before any role had begun.
 	nothing     bool        // the kernel had nothing of ours, as after a reboot
@@ -79,7 +59,7 @@ type Kernel struct {
 
 // Open finds out what the kernel has of ours, before any role has begun.
 func Open(o Options) (*Kernel, error) {
-	k := &Kernel{o: o, comparer: newComparer(&o), parts: make(map[config.Family]compared)}
+	k := &Kernel{o: o, comparer: newComparer(&o), families: make(map[config.Family]int), gone: make(chan []hoststate.Op, goneAtOnce)}
 	bare, version := o.Filter.Bare()
 	if bare {
 		routes, err := o.Routes.Routes()
@@ -91,26 +71,32 @@ func Open(o Options) (*Kernel, error) {
 	return k, k.match(service.Now())
 }
 
-// Hosts are where Changes are installed.
-func (k *Kernel) Hosts() []engine.Installer { return []engine.Installer{k.o.Routes, k.o.Filter} }
-
-// Restore makes a part that of a family, and brings the kernel to what was restored of it, before
-// the part's engine runs.
-func (k *Kernel) Restore(of config.Family, p Part) error {
-	k.parts[of] = p
+// Begin brings the kernel to what the parts were restored with, before their engines run and
+// before the first socket opens.
+func (k *Kernel) Begin() error {
+	for _, p := range k.parts {
+		k.comparer.parts = append(k.comparer.parts, p)
+	}
 	if k.nothing && k.unexplained == "" {
-		k.installDelegated(p)
+		k.installDelegated()
 		return nil
 	}
-	return k.bringTo(p)
+	if err := k.bringTo(); err != nil {
+		return err
+	}
+	k.tellOfOrphans(service.Now())
+	return nil
 }
 
 // installDelegated installs everything that was restored. The kernel has nothing to compare it
 // with. The first comparison knows from the filter's Version that the filter has only what was
 // installed here.
-func (k *Kernel) installDelegated(p Part) {
-	var eff effect.Effects
-	n := p.Kernel().InstallDelegated(&eff, func() { p.CarryOutNow(service.Now, &eff) })
+func (k *Kernel) installDelegated() {
+	n := 0
+	for _, p := range k.parts {
+		var eff effect.Effects
+		n += p.Kernel().InstallDelegated(&eff, func() { p.CarryOutNow(service.Now, &eff) })
+	}
 	k.o.Told.Info("kernel brought to what was kept", "differences", n)
 	k.comparer.seen = k.version
 }
@@ -121,9 +107,10 @@ func (k *Kernel) installDelegated(p Part) {
 // point-to-point interfaces wait for their proof, and so the filter may let another client's
 // packets pass; or the table does not belong to this store, and so its elements have to be
 // explained.
-func (k *Kernel) bringTo(p Part) error {
+func (k *Kernel) bringTo() error {
 	read := k.o.actual
-	if bare, _ := k.o.Filter.Bare(); !bare && k.unexplained == "" && p.Kernel().Counts().Unproved == 0 {
+	unproved := func(p Engine) bool { return p.Kernel().Counts().Unproved > 0 }
+	if bare, _ := k.o.Filter.Bare(); !bare && k.unexplained == "" && !slices.ContainsFunc(k.parts, unproved) {
 		read = k.o.actualRoutes
 		k.comparer.goesOn = true
 	}
@@ -132,18 +119,26 @@ func (k *Kernel) bringTo(p Part) error {
 		return err
 	}
 	differences, leftOver := 0, 0
-	comparison := p.Kernel().Compare()
-	for done := false; !done; {
-		var eff effect.Effects
-		var found []hoststate.Finding
-		found, done, _ = p.Kernel().ComparePart(comparison, reading, &eff)
-		differences += len(found)
-		for _, f := range found {
-			if f.Kind == hoststate.LeftOver && f.Route != nil {
+	for _, p := range k.parts {
+		comparison := p.Kernel().Compare()
+		for done := false; !done; {
+			var eff effect.Effects
+			var found []hoststate.Finding
+			found, done, _ = p.Kernel().ComparePart(comparison, reading, &eff)
+			differences += len(found)
+			p.CarryOutNow(service.Now, &eff)
+		}
+	}
+	for gone := range reading.LeftOver(leftAtOnce) {
+		differences += len(gone)
+		for _, op := range gone {
+			if op.Route != nil {
 				leftOver++
 			}
 		}
-		p.CarryOutNow(service.Now, &eff)
+		if err := k.o.carryOut(gone); err != nil { // which the first comparison tries again
+			k.o.Told.Warn("what is left of an earlier process is not removed yet", "error", err)
+		}
 	}
 	if differences > 0 {
 		k.o.Told.Info("kernel brought to what was kept", "differences", differences)
@@ -152,6 +147,15 @@ func (k *Kernel) bringTo(p Part) error {
 		k.o.Told.Warn("routes of ours that the store does not explain were removed: the kernel had no filter table of ours, so the store is believed", "routes", leftOver)
 	}
 	return nil
+}
+
+// carryOut carries out operations that belong to no part.
+func (o *Options) carryOut(ops []hoststate.Op) (err error) {
+	for _, host := range []engine.Installer{o.Routes, o.Filter} {
+		broken := host.Apply(ops, func(_ int, why error) { err = errors.Join(err, why) })
+		err = errors.Join(err, broken)
+	}
+	return err
 }
 
 // actual reads back what of ours the kernel has.
@@ -173,15 +177,9 @@ func (o *Options) actualRoutes() (*hoststate.Reading, error) {
 	return hoststate.OfRoutes(routes), err
 }
 
-// Tasks are what runs once all roles have restored what was kept.
+// Tasks are what runs once Begin has returned.
 func (k *Kernel) Tasks() map[string]process.Task {
-	for _, family := range []config.Family{config.DHCPv6, config.DHCPv4} {
-		if k.parts[family] == nil {
-			k.parts[family] = newNobody(k, family)
-		}
-		k.comparer.parts = append(k.comparer.parts, k.parts[family])
-	}
-	return map[string]process.Task{"compare": k.comparer.run, "filter": k.comparer.watch}
+	return map[string]process.Task{"compare": k.comparer.run, "filter": k.comparer.watch, "parts": k.askOthers}
 }
 
 // Soon has the kernel compared with what is wanted: something of ours has happened.
@@ -237,47 +235,3 @@ func (k *Kernel) SpoofedOn() []api.SpoofedOn {
 	slices.SortFunc(found, func(a, b api.SpoofedOn) int { return cmp.Compare(a.Link, b.Link) })
 	return found
 }
-
-// nobody stands for a family that no role of this process serves: nothing is wanted from the
-// kernel for it.
-type nobody struct {
-	ledger *ledger.Ledger
-	hosts  []engine.Installer
-}
-
-func newNobody(k *Kernel, of config.Family) *nobody {
-	state := hoststate.New()
-	if of == config.DHCPv4 {
-		state = hoststate.NewIPv4()
-	}
-	return &nobody{ledger.New(nil, state, ledger.Core{}, "", k.o.BootID), k.Hosts()}
-}
-
-// Kernel is of compared.
-func (n *nobody) Kernel() ledger.Kernel { return n.ledger.Kernel() }
-
-// Call is of compared. It calls f at once, and carries out what f has decided.
-func (n *nobody) Call(_ context.Context, f func(instant.Now, *effect.Effects)) error {
-	var eff effect.Effects
-	f(service.Now(), &eff)
-	return n.carryOut(&eff)
-}
-
-func (n *nobody) carryOut(eff *effect.Effects) (err error) {
-	for _, c := range eff.Changes {
-		for _, host := range n.hosts {
-			err = errors.Join(err, host.Apply(c.Host, func(_ int, why error) { err = errors.Join(err, why) }))
-		}
-		n.ledger.Settle(service.Now(), effect.Outcome{ID: c.ID}, new(effect.Effects))
-	}
-	return err
-}
-
-// Installed is of compared. Nothing is ever under way.
-func (n *nobody) Installed(_ context.Context, f func()) error {
-	f()
-	return nil
-}
-
-// Panics is of compared: there is no core.
-func (n *nobody) Panics() uint64 { return 0 }

@@ -112,9 +112,22 @@ func (k *Kernel) match(now instant.Now) error {
 // orphans, and until when; empty: they are removed.
 func (k *Kernel) Unexplained() (why string, until instant.Instant) { return k.unexplained, k.until }
 
-// Explained notes that there are no orphans.
-func (k *Kernel) Explained() {
-	if err := k.o.Store.Commit([]store.Op{{Key: orphansKey}}); err != nil {
-		k.o.Told.Warn("store: not kept that there are no orphans", "error", err)
+// tellOfOrphans says what was not explained, and forgets that there would be any if
+// there are none.
+func (k *Kernel) tellOfOrphans(now instant.Now) {
+	n := 0
+	for _, p := range k.parts {
+		n += p.Kernel().Counts().Orphans
+	}
+	switch {
+	case k.unexplained == "":
+	case n > 0:
+		k.o.Told.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
+			"prefixes", n, "why", k.unexplained, "until", now.WallAt(k.until),
+			"see", `"fairlead delegations" shows them with source kernel, "fairlead clear" ends them`)
+	default:
+		if err := k.o.Store.Commit([]store.Op{{Key: orphansKey}}); err != nil {
+			k.o.Told.Warn("store: not kept that there are no orphans", "error", err)
+		}
 	}
 }

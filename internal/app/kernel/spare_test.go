@@ -26,11 +26,12 @@ type watched struct {
 func newWatched(t *testing.T) *watched {
 	t.Helper()
 	w := &watched{version: nft.Version{Others: 1}, during: func() {}}
-	w.comparer, w.played = newComparerBench(t, func() (*hoststate.Reading, error) {
+	b, p := newComparerBench(t, func() (*hoststate.Reading, error) {
 		w.whole++
 		w.during()
 		return hoststate.NewReading(), w.readIt
 	})
+	w.comparer, w.played = b.comparer, p
 	w.comparer.version = func() (nft.Version, error) { return w.version, w.versionErr }
 	w.comparer.routes = func() ([]hoststate.Route, error) { w.routes++; return nil, w.readIt }
 	return w

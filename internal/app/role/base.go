@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
 	"fairlead/internal/app/process"
@@ -32,6 +33,7 @@ type Core interface {
 // book, and the configuration that holds. A player embeds it.
 type Base[C Core] struct {
 	House  *House
+	Part   *kernel.Part // of the kernel
 	Engine *engine.Engine[C]
 	Rivals *network.Rivals
 	Book   *bindings.Book[C] // made by the player
@@ -56,7 +58,7 @@ type Options[C Core] struct {
 
 // Begin makes the parts of a Base, and those of the role's Side.
 func (b *Base[C]) Begin(h *House, o Options[C]) {
-	b.House, b.options, b.cfg, b.inbox = h, o, h.Config, engine.NewInbox()
+	b.House, b.Part, b.options, b.cfg, b.inbox = h, h.Kernel.Part(o.Family), o, h.Config, engine.NewInbox()
 	family := network.IPv6
 	if o.Family == config.DHCPv4 {
 		family = network.IPv4
@@ -69,7 +71,7 @@ func (b *Base[C]) Begin(h *House, o Options[C]) {
 	o.Side.Silent = b.Rivals.Soon
 	b.configure(h.Config)
 	b.Engine = engine.New(engine.Options[C]{
-		Log: h.Told, Privacy: h.Privacy, Role: o.Role, Inbox: b.inbox, Store: o.Store, Hosts: h.Kernel.Hosts(), Kernel: h.Kernel, Links: h.Events,
+		Log: h.Told, Privacy: h.Privacy, Role: o.Role, Inbox: b.inbox, Store: o.Store, Hosts: b.Part.Hosts(), Kernel: h.Kernel, Links: h.Events,
 	})
 }
 

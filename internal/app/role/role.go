@@ -66,8 +66,8 @@ type House struct {
 // Player plays a role. Hears, Refused, Reconfigure, Count, Judge and Prospect are called while
 // Tasks run, by several goroutines.
 type Player interface {
-	// Restore brings the host to the state that was kept, before any socket is open. It returns
-	// the number of leases on each link.
+	// Restore takes in what was kept, before any socket is open and before the kernel is brought
+	// to it. It returns the number of leases on each link.
 	Restore() (held map[string]int, err error)
 	// Open gives the player its sockets, before Tasks run. If roles share them, in is nil, and
 	// datagrams are fed to Inbox.

@@ -1,6 +1,7 @@
 package hoststate
 
 import (
+	"iter"
 	"maps"
 	"slices"
 )
@@ -9,6 +10,10 @@ import (
 // read to have, part by part, while the State goes on changing. What changes
 // after Compare is left out: the operations about it are on their way and say
 // themselves what became of them.
+//
+// Several States may want something of one kernel. Each is compared with the same Reading,
+// one after the other: where two want one route, it is as the first of them wants it. What is
+// left over then, nobody wants (Reading.LeftOver).
 type Comparison struct {
 	of *State
 
@@ -17,25 +22,13 @@ type Comparison struct {
 	routes   map[routeID]struct{}
 	lost     bool // more was touched than is remembered
 
-	stage       stage
+	begun       bool
 	links       []string  // still to be looked at
 	rec         *link     // under way
 	delegations []ref     // of its, still to be looked at
 	ids         []routeID // of aggregates, still to be looked at
 	again       map[string]struct{}
-
-	leftElements []element // that nobody wants
-	leftRoutes   []routeID
 }
-
-// stage is how far a comparison is.
-type stage uint8
-
-const (
-	notBegun stage = iota
-	atWanted
-	atLeft
-)
 
 // maxTouched bounds what is remembered of the changes during one comparison.
 const maxTouched = 1 << 18
@@ -73,7 +66,7 @@ func (c *Comparison) mayTouch() bool {
 // before may now be there for the link itself, or the other way round. Nothing is asked
 // of the kernel then, so the comparison has to look at the elements of this link again.
 func (c *Comparison) lookAgain(name string) {
-	if c != nil && c.stage == atWanted {
+	if c != nil && c.begun {
 		c.again[name] = struct{}{}
 	}
 }
@@ -81,7 +74,7 @@ func (c *Comparison) lookAgain(name string) {
 // adopted takes note of routes that are wanted for another reason now, for which nothing
 // is asked of the kernel.
 func (c *Comparison) adopted(ids []routeID) {
-	if c != nil && c.stage == atWanted {
+	if c != nil && c.begun {
 		c.ids = append(c.ids, ids...)
 	}
 }
@@ -106,21 +99,18 @@ func (c *Comparison) Next(ops []Op, r *Reading, limit int) (_ []Op, found []Find
 		return ops, nil, true
 	}
 	p := partial{Comparison: c, r: r, ops: ops, limit: limit}
-	if c.stage == notBegun {
-		c.stage = atWanted
+	if !c.begun {
+		c.begun = true
 		c.links = slices.Sorted(maps.Keys(c.of.links))
 		c.ids = slices.AppendSeq(slices.Collect(maps.Keys(c.of.aggregates)), maps.Keys(c.of.standing))
 	}
-	if c.stage == atWanted && p.wanted() {
-		c.stage = atLeft
-		p.adopt()
-		p.findLeft()
+	if !p.wanted() {
+		return p.ops, p.found, false
 	}
-	if c.stage == atLeft && p.left() {
-		c.end()
-		return p.ops, p.found, true
-	}
-	return p.ops, p.found, false
+	p.adopt()
+	p.seeTouched()
+	c.end()
+	return p.ops, p.found, true
 }
 
 // partial is one part of a comparison.
@@ -244,65 +234,98 @@ func (p *partial) route(id routeID) {
 	p.found = append(p.found, Finding{Kind: kind, Route: &r})
 }
 
-// findLeft finds what nobody wants. What is of the other family is not this State's.
-func (p *partial) findLeft() {
-	for k, seen := range p.r.elements {
-		if !seen && p.r.names.unpack(k).IsIPv4() == p.of.ipv4 {
-			p.leftElements = append(p.leftElements, k)
+// seeTouched has what was touched not be left over: what becomes of it is on its way.
+func (p *partial) seeTouched() {
+	for k := range p.elements {
+		at := p.r.names.pack(p.names.unpack(k))
+		if _, there := p.r.elements[at]; there {
+			p.r.elements[at] = true
 		}
 	}
-	for id, is := range p.r.routes {
-		if !is.seen && p.of.isOwn(id.prefix.prefix()) {
-			p.leftRoutes = append(p.leftRoutes, id)
+	for id := range p.routes {
+		if is, there := p.r.routes[id]; there {
+			is.seen = true
+			p.r.routes[id] = is
 		}
 	}
-	slices.SortFunc(p.leftRoutes, compareIDs)
 }
 
-// left removes what nobody wants, and reports whether that is done.
-func (p *partial) left() (done bool) {
-	n := min(max(p.limit, 0), len(p.leftElements))
-	var left []Element
-	for _, k := range p.leftElements[:n] {
-		if e := p.r.names.unpack(k); !p.touched(e) {
-			left = append(left, e)
+// LeftOver yields what takes out of the kernel what no comparison has come by, at most limit
+// things at a time. All comparisons with the Reading must be over. A State may have begun to
+// want some of it since its own was: see State.Again.
+func (r *Reading) LeftOver(limit int) iter.Seq[[]Op] {
+	return func(yield func([]Op) bool) {
+		var elements []element
+		for k, seen := range r.elements {
+			if !seen {
+				elements = append(elements, k)
+			}
+		}
+		for some := range slices.Chunk(elements, limit) {
+			ops := make([]Op, 0, len(some))
+			for _, k := range some {
+				e := r.names.unpack(k)
+				ops = append(ops, Op{Remove: true, Element: &e})
+			}
+			slices.SortFunc(ops, func(a, b Op) int { return compareElements(*a.Element, *b.Element) })
+			if !yield(ops) {
+				return
+			}
+		}
+		var routes []routeID
+		for id, is := range r.routes {
+			if !is.seen {
+				routes = append(routes, id)
+			}
+		}
+		slices.SortFunc(routes, compareIDs)
+		for some := range slices.Chunk(routes, limit) {
+			var ops []Op
+			for _, id := range some {
+				for _, is := range append([]reached{r.routes[id]}, r.more[id]...) {
+					x := is.route(id)
+					ops = append(ops, Op{Remove: true, Route: &x})
+				}
+			}
+			if !yield(ops) {
+				return
+			}
 		}
 	}
-	p.leftElements = p.leftElements[n:]
-	slices.SortFunc(left, compareElements)
-	for _, e := range left {
-		p.ops = append(p.ops, Op{Remove: true, Element: &e})
-		p.found = append(p.found, Finding{Kind: LeftOver, Element: &e})
-	}
-	m := min(max(p.limit-n, 0), len(p.leftRoutes))
-	for _, id := range p.leftRoutes[:m] {
-		p.leftRoute(id)
-	}
-	p.leftRoutes = p.leftRoutes[m:]
-	return len(p.leftElements)+len(p.leftRoutes) == 0
 }
 
-func (p *partial) leftRoute(id routeID) {
-	if _, touched := p.routes[id]; touched {
-		return
+// Again appends what makes anew what is wanted among things that others take out of the
+// kernel, or are about to. The rest of gone is not wanted.
+func (s *State) Again(ops, gone []Op) (_, rest []Op) {
+	for _, op := range gone {
+		switch {
+		case op.Route != nil && s.routes[op.Route.id()].there:
+			id := op.Route.id()
+			ops = s.routeOp(ops, s.routes[id].route(id), false)
+		case op.Element != nil && s.wantsElement(*op.Element):
+			e := *op.Element
+			s.comparison.touchElement(e)
+			ops = append(ops, again(e))
+		default:
+			rest = append(rest, op)
+		}
 	}
-	for _, x := range append([]reached{p.r.routes[id]}, p.r.more[id]...) {
-		r := x.route(id)
-		p.ops = append(p.ops, Op{Remove: true, Route: &r})
-		p.found = append(p.found, Finding{Kind: LeftOver, Route: &r})
-	}
+	return ops, rest
 }
 
 // CompareAll compares what is wanted with what is there, all at once, and appends
-// what mends the difference. What it says of the kernel is right only if nothing
-// was asked of the kernel since actual was read. The state itself does not
-// change.
+// what mends the difference, where no other State wants anything of the kernel. What it says of
+// the kernel is right only if nothing was asked of the kernel since actual was read. The state
+// itself does not change.
 func (s *State) CompareAll(ops []Op, actual Actual) (_ []Op, found []Finding) {
 	c, r := s.Compare(), Read(actual)
 	for done := false; !done; {
 		var more []Finding
 		ops, more, done = c.Next(ops, r, 1<<20)
 		found = append(found, more...)
+	}
+	for left := range r.LeftOver(1 << 20) {
+		ops, found = append(ops, left...), append(found, LeftOvers(left)...)
 	}
 	return ops, found
 }

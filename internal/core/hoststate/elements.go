@@ -145,6 +145,12 @@ func (s *State) inUse(rec *link, e Element) bool {
 	return slices.Contains(d.elementSets().elements(a[:0], rec.Name, e.Prefix), e)
 }
 
+// wantsElement reports whether e is wanted.
+func (s *State) wantsElement(e Element) bool {
+	rec := s.links[e.Link]
+	return rec != nil && (rec.gates[e] || rec.static[e] || s.inUse(rec, e))
+}
+
 // updateLink brings everything about one link up to date. A gate has
 // the packets of the link looked at: it goes before the elements that let them pass, and
 // comes after them.

@@ -53,6 +53,15 @@ type Finding struct {
 	Element *Element
 }
 
+// LeftOvers are the findings of what Reading.LeftOver yields.
+func LeftOvers(ops []Op) []Finding {
+	found := make([]Finding, len(ops))
+	for i, op := range ops {
+		found[i] = Finding{Kind: LeftOver, Route: op.Route, Element: op.Element}
+	}
+	return found
+}
+
 func (f Finding) String() string {
 	if f.Route != nil {
 		return f.Kind.String() + " route " + f.Route.String()

@@ -126,7 +126,7 @@ func drawPolicy(t *rapid.T) *Policy {
 
 // step makes one random change to both, and returns a way to make it again.
 func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
-	name := rapid.SampledFrom(someNames).Draw(t, "link")
+	name := rapid.SampledFrom(w.names).Draw(t, "link")
 	prefix := rapid.SampledFrom(somePrefixes).Draw(t, "prefix")
 	w.isNew = false
 	switch rapid.IntRange(0, 12).Draw(t, "what") {
@@ -179,7 +179,7 @@ func step(t *rapid.T, s *State, w *twin) (ops []Op, again func() []Op) {
 			w.routed[name] = routed
 		}
 	case 8:
-		to := rapid.SampledFrom(someNames).Draw(t, "name")
+		to := rapid.SampledFrom(w.names).Draw(t, "name")
 		// Who has had the name is gone, and what both have ends, before it is renamed.
 		if _, there := w.links[to]; there && to != name {
 			w.removeLink(to)

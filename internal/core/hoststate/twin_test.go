@@ -11,6 +11,7 @@ import (
 // twin is the slow and obvious form of State: it keeps what it was told and
 // recomputes everything that is wanted each time it is asked.
 type twin struct {
+	names       []string              // that links may have
 	links       map[string]links.Link // those that are there
 	last        map[string]links.Link // as last seen, for those that are gone
 	policies    map[string]Policy
@@ -39,6 +40,7 @@ type twinDelegation struct {
 
 func newTwin() *twin {
 	return &twin{
+		names: someNames,
 		links: map[string]links.Link{}, last: map[string]links.Link{}, policies: map[string]Policy{},
 		delegations: map[twinKey]twinDelegation{}, refused: map[twinKey]bool{}, lines: map[string]int{},
 		covered: map[string][]Covered{}, routed: map[string][]netip.Prefix{},
@@ -191,7 +193,7 @@ func (t *twin) known(name string) links.Link {
 }
 
 func (t *twin) forget() {
-	for _, name := range someNames {
+	for _, name := range t.names {
 		_, there := t.links[name]
 		_, policy := t.policies[name]
 		delegations := false

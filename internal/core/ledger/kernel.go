@@ -60,6 +60,14 @@ func (k Kernel) ComparePart(c *hoststate.Comparison, reading *hoststate.Reading,
 	return found, done, true
 }
 
+// Again has installed anew what is wanted among things that others take out of the kernel, or
+// are about to, and returns the rest of them.
+func (k Kernel) Again(gone []hoststate.Op, eff *effect.Effects) (rest []hoststate.Op) {
+	ops, rest := k.of.host.Again(nil, gone)
+	k.of.Install(ops, eff)
+	return rest
+}
+
 // compared takes note that the kernel was compared as a whole: what it lacked is
 // mended with the rest, and what fails again is told again.
 func (l *Ledger) compared() { clear(l.uninstalled) }

@@ -95,6 +95,10 @@ func (w *world) compare() (found []hoststate.Finding) {
 		more, done, _ = w.core.Kernel().ComparePart(c, reading, &w.eff)
 		found = append(found, more...)
 	}
+	for left := range reading.LeftOver(100) {
+		found = append(found, hoststate.LeftOvers(left)...)
+		w.kernel.install(left)
+	}
 	w.carryOut()
 	return found
 }

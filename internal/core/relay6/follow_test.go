@@ -198,7 +198,7 @@ func TestEndOfWhatAnotherIsGranted(t *testing.T) {
 				if to == carol && w.kernel.allows("lan0", oldPrefix) {
 					t.Errorf("%s: alice may still use it", name)
 				}
-				if found := compareAll(w.core, w.kernel.actual(), &w.eff); len(found) != 0 {
+				if found := compareAll(w.core, w.kernel, &w.eff); len(found) != 0 {
 					t.Errorf("%s: the kernel is not what is wanted: %v", name, found)
 				}
 				w.eff.Reset()

@@ -297,7 +297,7 @@ func TestComparisonMends(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	clear(w.kernel.routes)
-	found := compareAll(w.core, w.kernel.actual(), &w.eff)
+	found := compareAll(w.core, w.kernel, &w.eff)
 	w.carryOut()
 	if len(found) != 1 || found[0].Kind != hoststate.Missing {
 		t.Errorf("found %v, want one missing route", found)

@@ -189,7 +189,7 @@ func (r *random) carriedOut(t *rapid.T) {
 	if n != len(kept) {
 		t.Fatalf("%d delegations, %d records", n, len(kept))
 	}
-	if found := compareAll(r.core, r.kernel.actual(), &r.eff); len(found) != 0 {
+	if found := compareAll(r.core, r.kernel, &r.eff); len(found) != 0 {
 		t.Fatalf("the kernel is not what is wanted: %v", found)
 	}
 	r.eff.Reset()

@@ -169,7 +169,7 @@ func TestOrphansOutliveAPanic(t *testing.T) {
 		w.core = next
 		w.carryOut()
 	}
-	compareAll(next, w.kernel.actual(), &w.eff)
+	compareAll(next, w.kernel, &w.eff)
 	w.carryOut()
 	w.wantOrphans(orphaned, orphaned2)
 	w.sleep(time.Hour)

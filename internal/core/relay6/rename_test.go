@@ -218,7 +218,7 @@ func TestLinkRenamedToTheNameOfOneThatIsGone(t *testing.T) {
 	w.wants("lan1 2001:db8:100::/56 via fe80::a for 10m0s", "lan1 2001:db8:300::/56 via fe80::c for 10m0s")
 	w.wantRoutes("2001:db8:300::/56", "2001:db8:300::/56 via fe80::c dev 10 table 254 metric 1024")
 	w.tick()
-	if found := compareAll(w.core, w.kernel.actual(), &w.eff); len(found) > 0 {
+	if found := compareAll(w.core, w.kernel, &w.eff); len(found) > 0 {
 		t.Errorf("the kernel differs: %v", found)
 	}
 
@@ -230,7 +230,7 @@ func TestLinkRenamedToTheNameOfOneThatIsGone(t *testing.T) {
 	w.renames("lan0", "lan1")
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
 	w.tick()
-	if found := compareAll(w.core, w.kernel.actual(), &w.eff); len(found) > 0 {
+	if found := compareAll(w.core, w.kernel, &w.eff); len(found) > 0 {
 		t.Errorf("the kernel differs: %v", found)
 	}
 }

@@ -378,7 +378,7 @@ func (w *world) panics() {
 	records, blocks, lastWall := w.kept()
 	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
-	compareAll(w.core, w.kernel.actual(), &w.eff)
+	compareAll(w.core, w.kernel, &w.eff)
 	w.carryOut()
 }
 

@@ -85,14 +85,20 @@ type inFlight struct {
 	sends  []effect.Send
 }
 
-// compareAll does all of a comparison at once. Nothing may have been asked of the
-// kernel since it was read.
-func compareAll(core *relay6.Relay, actual hoststate.Actual, eff *effect.Effects) (found []hoststate.Finding) {
-	c, reading := core.Kernel().Compare(), hoststate.Read(actual)
+// compareAll does all of a comparison at once, and takes out of the kernel what is left over.
+// Nothing may have been asked of the kernel since it was last carried out.
+func compareAll(core *relay6.Relay, k *kernel, eff *effect.Effects) (found []hoststate.Finding) {
+	c, reading := core.Kernel().Compare(), hoststate.Read(k.actual())
 	for done := false; !done; {
 		var more []hoststate.Finding
 		more, done, _ = core.Kernel().ComparePart(c, reading, eff)
 		found = append(found, more...)
+	}
+	for left := range reading.LeftOver(100) {
+		found = append(found, hoststate.LeftOvers(left)...)
+		for _, op := range left {
+			_ = k.apply(op) // what fails is there again for the next comparison
+		}
 	}
 	return found
 }
@@ -180,7 +186,7 @@ func (w *world) start() {
 	if w.orphansEnd > 0 {
 		w.core.AdoptLeftOver(w.orphansEnd)
 	}
-	compareAll(w.core, w.kernel.actual(), &w.eff)
+	compareAll(w.core, w.kernel, &w.eff)
 	w.core.Start(&w.eff)
 	w.carryOut()
 }

@@ -26,6 +26,8 @@ type Config struct {
 	// Registers says that clients may tell which addresses they have given themselves (RFC
 	// 9686).
 	Registers bool
+	// Aggregates are in the kernel whatever is delegated.
+	Aggregates []hoststate.Aggregate
 	// AssignmentOption is the code of the Relay Agent Assignment Notification option, for
 	// which the registry has none.
 	AssignmentOption dhcp6.OptionCode

@@ -61,6 +61,7 @@ func (s *Server) stranded(d *binding.Binding) bool {
 // putRestored wants in the kernel what was restored, silently: a comparison finds what the
 // kernel lacks.
 func (s *Server) putRestored(eff *effect.Effects) {
+	s.ledger.Install(s.host.SetAggregates(nil, s.cfg.Aggregates), eff)
 	s.setAbsentPolicies(eff)
 	for d := range s.table.All() {
 		if !isLocal(d.Link) {

@@ -98,6 +98,7 @@ func (s *Server) configure(cfg *Config) {
 // the new configuration means for the kernel becomes Changes.
 func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 	s.configure(cfg)
+	s.ledger.Install(s.host.SetAggregates(nil, cfg.Aggregates), eff)
 	for _, name := range s.links.Names() {
 		s.ledger.Install(s.applyRule(nil, s.links.Named(name)), eff)
 	}

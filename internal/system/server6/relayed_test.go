@@ -73,7 +73,7 @@ func TestBehindRelays(t *testing.T) {
 // 11d and 18.3.1a.
 func TestKilledServer(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 2, Access: lab.Switch})
-	r.Prepare(direct(1))
+	r.Prepare(fmt.Sprintf("host: {aggregates: [{prefix: %s}]}\n", lab.Delegable(1)) + direct(1))
 	r.Fairlead.Start()
 	one := r.Play(1, rig.DUID(1))
 	reply := one.Obtain(1, 2)
@@ -86,6 +86,7 @@ func TestKilledServer(t *testing.T) {
 	for _, p := range held {
 		r.WantRouteVia(p, r.Client(1).LinkLocal("c0").String(), "br0")
 	}
+	r.WantStandIn(lab.Delegable(1))
 	if _, prefixes := leases(r.Fairlead); !slices.Equal(prefixes, sorted(held)) {
 		t.Errorf("after the start the server has %v, the client %v", prefixes, held)
 	}

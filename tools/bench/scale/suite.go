@@ -160,6 +160,9 @@ func (w *world) look(f figures, n int) error {
 		all += part
 		longest = max(longest, part)
 	}
+	for left := range reading.LeftOver(1) {
+		return fmt.Errorf("left over: %v", hoststate.LeftOvers(left)[0])
+	}
 	f.time("sec/comparison", all)
 	f.time("longest-sec/comparison", longest)
 	return nil

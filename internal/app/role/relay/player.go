@@ -75,7 +75,7 @@ func newPlayer(h *role.House) *player {
 // section is the relay's part of a configuration.
 func section(c *config.Config) *config.Relay6 { return c.Sections["relay6"].(*config.Relay6) }
 
-// Restore brings the kernel to the state that was kept.
+// Restore takes in what was kept. The kernel is brought to it later.
 func (d *player) Restore() (held map[string]int, err error) {
 	if err := d.restore(); err != nil {
 		return nil, err

@@ -17,7 +17,6 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/probe"
@@ -56,9 +55,7 @@ func (d *player) uses(p effect.Probe) bool {
 func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
 	c := section(cfg).Core(cfg.Peers, d.House.Identity.ID(), d.House.Host)
 	c.Records = history.Records(cfg, d.House.Privacy)
-	for _, a := range cfg.Host.Aggregates {
-		c.Aggregates = append(c.Aggregates, hoststate.Aggregate{Prefix: a.Prefix, Table: a.Table, Metric: a.Metric})
-	}
+	c.Aggregates = d.Part.Aggregates(cfg)
 	return &c
 }
 
@@ -250,10 +247,9 @@ func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) e
 	})
 }
 
-// restore brings the kernel to the state that was kept, before any socket is open (RFC 8987 S-1),
-// and takes in what an earlier process has left there. A delegation that has ended meanwhile is
-// not installed (RFC 8987 G-8), and its routes and elements are removed before the relay says
-// that it is ready.
+// restore takes in what was kept, before any socket is open (RFC 8987 S-1), and gives it to the
+// kernel's part. When the kernel is then brought to it, orphans are found, and routes and
+// elements of a delegation that has ended meanwhile are removed (RFC 8987 G-8).
 func (d *player) restore() error {
 	started := time.Now()
 	var eff effect.Effects
@@ -267,26 +263,8 @@ func (d *player) restore() error {
 		core.AdoptLeftOver(until)
 	}
 	d.Engine.EndPast(service.Now, &eff)
-	if err := d.House.Kernel.Restore(config.DHCPv6, kernel.Of(d.Engine)); err != nil {
-		return err
-	}
-	d.tellOfOrphans(service.Now())
+	d.Part.Restored(kernel.Of(d.Engine))
 	t := core.Totals()
 	d.House.Told.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	return nil
-}
-
-// tellOfOrphans logs how many orphans there are. If there are none, it says so to the kernel.
-func (d *player) tellOfOrphans(now instant.Now) {
-	why, _ := d.House.Kernel.Unexplained()
-	n := d.Engine.Core.Kernel().Counts().Orphans
-	switch {
-	case why == "":
-	case n == 0:
-		d.House.Kernel.Explained()
-	default:
-		d.House.Told.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
-			"prefixes", n, "why", why, "until", now.WallAt(d.Engine.Core.OrphansEnd()),
-			"see", `"fairlead delegations" shows them with source kernel, "fairlead clear" ends them`)
-	}
 }

@@ -119,7 +119,7 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*relay4.Relay, er
 	return core, k.Err
 }
 
-// Restore makes a core from what was kept, and brings the kernel to that state.
+// Restore makes a core from what was kept. The kernel is brought to it later.
 func (d *player) Restore() (held map[string]int, err error) {
 	var eff effect.Effects
 	if d.Engine.Core, err = d.buildCore(service.Now(), &eff); err != nil {
@@ -127,9 +127,7 @@ func (d *player) Restore() (held map[string]int, err error) {
 	}
 	d.Engine.CarryOutNow(service.Now, &eff)
 	d.Engine.EndPast(service.Now, &eff)
-	if err := d.House.Kernel.Restore(config.DHCPv4, kernel.Of(d.Engine)); err != nil {
-		return nil, err
-	}
+	d.Part.Restored(kernel.Of(d.Engine))
 	t := d.Engine.Core.Totals()
 	d.House.Told.Info("restored", "leases", t.Leases)
 	return heldOn(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil

@@ -46,6 +46,7 @@ func Role() role.Role {
 // player is all parts of the server.
 type player struct {
 	house  *role.House
+	part   *kernel.Part
 	rivals *network.Rivals
 	inbox  *engine.Inbox
 	server *server
@@ -60,7 +61,7 @@ type player struct {
 var _ role.Player = (*player)(nil)
 
 func newPlayer(h *role.House) *player {
-	d := &player{house: h, inbox: engine.NewInbox(), cfg: h.Config}
+	d := &player{house: h, part: h.Kernel.Part(config.DHCPv6), inbox: engine.NewInbox(), cfg: h.Config}
 	once := notes.NewLimiter(h.Config.Log.Every)
 	net := network.New(network.Options{Log: h.Told, Inbox: d.inbox, Family: network.IPv6, Classifier: network.Classifier6(h.Hops.May)})
 	d.rivals = network.NewRivals(h.Told, network.IPv6, func() uint16 { return dhcp6.ServerPort })
@@ -70,7 +71,7 @@ func newPlayer(h *role.House) *player {
 	}
 	d.configure(h.Config)
 	d.engine = engine.New(engine.Options[*server6.Server]{
-		Log: h.Told, Privacy: h.Privacy, Role: d.server, Inbox: d.inbox, Store: h.History, Hosts: h.Kernel.Hosts(), Kernel: h.Kernel, Links: h.Events,
+		Log: h.Told, Privacy: h.Privacy, Role: d.server, Inbox: d.inbox, Store: h.History, Hosts: d.part.Hosts(), Kernel: h.Kernel, Links: h.Events,
 	})
 	d.book = bindings.NewBook(bindings.Options[*server6.Server]{
 		Engine: d.engine, Level: &h.Level,
@@ -102,6 +103,7 @@ func (d *player) serverID(c *config.Config) dhcp6.DUID {
 
 func (d *player) coreConfig(c *config.Config) *server6.Config {
 	core := section(c).Core(c.Peers, d.serverID(c), d.secret, history.Records(c, d.house.Privacy))
+	core.Aggregates = d.part.Aggregates(c)
 	return &core
 }
 
@@ -172,18 +174,11 @@ func (d *player) Restore() (held map[string]int, err error) {
 	}
 	d.engine.CarryOutNow(service.Now, &eff)
 	d.engine.EndPast(service.Now, &eff)
-	if d.routes() {
-		if err := d.house.Kernel.Restore(config.DHCPv6, kernel.Of(d.engine)); err != nil {
-			return nil, err
-		}
-	}
+	d.part.Restored(kernel.Of(d.engine))
 	t := d.engine.Core.Totals()
 	d.house.Told.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses)
 	return heldOn(d.engine.Core.Prospects(d.coreConfig(d.cfg))), nil
 }
-
-// routes reports whether the kernel is the server's to keep: the DHCPv6 relay is not played.
-func (d *player) routes() bool { return d.house.Config.Sections["relay6"] == nil }
 
 // heldOn are the leases by link.
 func heldOn(links []server6.Prospect) map[string]int {
@@ -248,9 +243,7 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	return d.engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
 		c.Peers = append(c.Peers, control.PeersOf(d.config().PeersOf(config.DHCPv6, "server6"), d.engine.Core.Peers(now), d.house.Hops.States())...)
 		c.Panics += d.engine.Panics()
-		if d.routes() {
-			control.AddHostCounts(c, d.engine.Core.Kernel().Counts())
-		}
+		control.AddHostCounts(c, d.engine.Core.Kernel().Counts())
 	})
 }
 
