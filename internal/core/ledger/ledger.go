@@ -213,9 +213,9 @@ func (l *Ledger) Keep(ops []effect.KeepOp, eff *effect.Effects) {
 
 // KeepRecord makes a Change of a record of the core's own as it is now, which is kept again if
 // it fails.
-func (l *Ledger) KeepRecord(key []byte, eff *effect.Effects) {
+func (l *Ledger) KeepRecord(key []byte, eff *effect.Effects) effect.ChangeID {
 	op := effect.KeepOp{Key: key, Value: l.core.Record(string(key))}
-	l.change(effect.Change{Keep: []effect.KeepOp{op}}, &pending{records: []string{string(key)}}, eff)
+	return l.change(effect.Change{Keep: []effect.KeepOp{op}}, &pending{records: []string{string(key)}}, eff)
 }
 
 // Rehome moves what a link holds to the VRF that the link is in, as far as its prefixes

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"container/heap"
 	"encoding/binary"
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -223,9 +222,6 @@ func (h *endings) Pop() any {
 	return last
 }
 
-// declinedLetter begins the keys of declined addresses, after the role's space.
-const declinedLetter = 'q'
-
 // declinedKey is the key of the record of a declined address: the role's space, a letter, the
 // address.
 func declinedKey(p netip.Prefix) []byte {
@@ -235,15 +231,12 @@ func declinedKey(p netip.Prefix) []byte {
 
 // declinedOf is the reverse of declinedKey.
 func declinedOf[K ~string | ~[]byte](key K) (netip.Prefix, bool) {
-	from, _ := DeclinedRange()
+	from, _ := binding.Range(binding.Server6, declinedLetter)
 	if len(key) != len(from)+16 || string(key[:len(from)]) != string(from) {
 		return netip.Prefix{}, false
 	}
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte([]byte(key[len(from):]))), addressBits), true
 }
-
-// DeclinedRange is the range of keys in which records of declined addresses are.
-func DeclinedRange() (from, to []byte) { return binding.Range(binding.Server6, declinedLetter) }
 
 // record is the record of a declined address; nil if it is not in quarantine any more. It has the
 // end by both clocks, and the boot that the first one is of.
@@ -261,16 +254,13 @@ func (q *quarantine) record(key string) []byte {
 	return append(binary.BigEndian.AppendUint64(b, uint64(wall)), d.bootID...)
 }
 
-// ErrDeclined is the record of a declined address that cannot be read.
-var ErrDeclined = errors.New("record of a declined address: malformed")
-
-// RestoreDeclined takes in the record of a declined address; errors are ErrDeclined. After a
+// restoreDeclined takes in the record of a declined address; errors are ErrRecord. After a
 // reboot the wall clock says how much of the time is left; where it cannot be trusted, the time
 // begins anew.
-func (s *Server) RestoreDeclined(now instant.Now, key, value []byte) error {
+func (s *Server) restoreDeclined(now instant.Now, key, value []byte) error {
 	p, ok := declinedOf(key)
 	if !ok || len(value) < 16 {
-		return ErrDeclined
+		return ErrRecord
 	}
 	d := declined{until: instant.Instant(binary.BigEndian.Uint64(value)), bootID: string(value[16:])}
 	if wall := int64(binary.BigEndian.Uint64(value[8:])); wall != 0 {

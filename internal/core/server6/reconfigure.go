@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"maps"
 	"net/netip"
 	"slices"
@@ -29,9 +30,10 @@ const (
 // reconfigures are the clients that are asked to come back, and the ways to clients behind relay
 // agents that accept it.
 type reconfigures struct {
-	asked  map[ledger.Client]*asked
-	ways   map[ledger.Client]*way
-	replay uint64 // the newest value that was sent against replays
+	asked    map[ledger.Client]*asked
+	ways     map[ledger.Client]*way
+	replay   uint64 // the newest value that was sent against replays
+	reserved uint64 // the store has that values up to this one may have been sent
 }
 
 // asked is a client that is asked to come back.
@@ -74,21 +76,56 @@ func (s *Server) reconfigureKey(duid []byte) (key dhcp6.ReconfigureKey) {
 	return key
 }
 
-// nextReplay is a value against replays that is above all before (RFC 8415 section 21.11: RDM 0).
-// It is the time where the clock has gone on, so that it is above those of an earlier run too.
-func (s *Server) nextReplay(now instant.Now) uint64 {
-	s.reconfigures.replay = max(s.reconfigures.replay+1, uint64(max(0, now.Wall.UnixNano())))
-	return s.reconfigures.replay
+// replayKey is the key of the record of what is sent against replays, in the store.
+var replayKey = append([]byte(binding.Server6), replayLetter)
+
+// replaysAtOnce is how many values against replays are reserved in the store at once. After a restart
+// those that were not sent are left out.
+const replaysAtOnce = 1 << 16
+
+// reserveReplays has the store keep that more values against replays are used, where few of those are
+// left that it knows of. What is sent with the next value waits for the Change; 0: it need not wait. The
+// first value of all is the time, as the store may be new while clients know the server.
+func (s *Server) reserveReplays(now instant.Now, eff *effect.Effects) effect.ChangeID {
+	c := &s.reconfigures
+	if c.replay == 0 {
+		c.replay = uint64(max(0, now.Wall.UnixNano()))
+	}
+	if c.replay+replaysAtOnce/2 < c.reserved {
+		return 0
+	}
+	c.reserved = c.replay + replaysAtOnce
+	return s.ledger.KeepRecord(replayKey, eff)
+}
+
+// nextReplay is a value against replays that is above all before, of any run (RFC 8415 section 20.3: RDM
+// 0).
+func (c *reconfigures) nextReplay() uint64 {
+	c.replay++
+	return c.replay
+}
+
+// record is the record of what is sent against replays.
+func (c *reconfigures) record() []byte { return binary.BigEndian.AppendUint64(nil, c.reserved) }
+
+// restoreReplay takes in that record.
+func (c *reconfigures) restoreReplay(value []byte) error {
+	if len(value) != 8 {
+		return ErrRecord
+	}
+	c.reserved = max(c.reserved, binary.BigEndian.Uint64(value))
+	c.replay = c.reserved
+	return nil
 }
 
 // appendAccept appends what a client needs that accepts Reconfigures: that the server may send
 // them, and, in a Reply, its key.
-func (s *Server) appendAccept(now instant.Now, b []byte, r *request, t dhcp6.MessageType) []byte {
+func (s *Server) appendAccept(b []byte, r *request, t dhcp6.MessageType) []byte {
 	b = dhcp6.AppendOption(b, dhcp6.OptionReconfAccept, nil)
 	if t != dhcp6.Reply {
 		return b
 	}
-	return dhcp6.AppendReconfigureKey(b, s.nextReplay(now), s.reconfigureKey(r.duid))
+	return dhcp6.AppendReconfigureKey(b, s.reconfigures.nextReplay(), s.reconfigureKey(r.duid))
 }
 
 // heardFrom takes in a message of a client: it may be what the client was asked for. The way to a
@@ -210,7 +247,7 @@ func (s *Server) reconfigure(now instant.Now, k ledger.Client, by dhcp6.MessageT
 	if slot == nil {
 		return false
 	}
-	out := effect.Send{Extends: true}
+	out := effect.Send{Extends: true, After: s.reserveReplays(now, eff)}
 	from := len(eff.Arena)
 	b := eff.Arena
 	var err error
@@ -220,7 +257,7 @@ func (s *Server) reconfigure(now instant.Now, k ledger.Client, by dhcp6.MessageT
 			return false
 		}
 		out.Dest, out.Link, out.LinkLayer = netip.AddrPortFrom(slot.NextHop(), dhcp6.ClientPort), l.Index, slot.LinkLayer()
-		b = s.appendReconfigure(now, b, []byte(k.ID.DUID()), by)
+		b = s.appendReconfigure(b, []byte(k.ID.DUID()), by)
 		s.countSent(l, dhcp6.Reconfigure)
 	} else {
 		w := s.reconfigures.ways[k]
@@ -232,7 +269,7 @@ func (s *Server) reconfigure(now instant.Now, k ledger.Client, by dhcp6.MessageT
 			return false
 		}
 		out.ToPeer, out.Peer, out.Source, out.Dest, out.LinkLayer, out.Link = true, peer, peer.Local, w.source, w.linkLayer, w.at
-		if b, err = s.wrapReconfigure(now, b, w, []byte(k.ID.DUID()), by); err != nil {
+		if b, err = s.wrapReconfigure(b, w, []byte(k.ID.DUID()), by); err != nil {
 			return false
 		}
 		s.peers.Told(peer)
@@ -245,13 +282,13 @@ func (s *Server) reconfigure(now instant.Now, k ledger.Client, by dhcp6.MessageT
 }
 
 // wrapReconfigure appends a Reconfigure in the relay layers of a way.
-func (s *Server) wrapReconfigure(now instant.Now, b []byte, w *way, duid []byte, by dhcp6.MessageType) (_ []byte, err error) {
+func (s *Server) wrapReconfigure(b []byte, w *way, duid []byte, by dhcp6.MessageType) (_ []byte, err error) {
 	marks := make([]int, len(w.layers))
 	for i, l := range w.layers {
 		b = dhcp6.AppendRelayHeader(b, dhcp6.RelayReply, l.hops, l.link, l.peer)
 		b, marks[i] = dhcp6.BeginOption(append(b, l.echo...), dhcp6.OptionRelayMessage)
 	}
-	b = s.appendReconfigure(now, b, duid, by)
+	b = s.appendReconfigure(b, duid, by)
 	for _, mark := range slices.Backward(marks) {
 		if b, err = dhcp6.EndOption(b, mark); err != nil {
 			return b, err
@@ -261,11 +298,11 @@ func (s *Server) wrapReconfigure(now instant.Now, b []byte, w *way, duid []byte,
 }
 
 // appendReconfigure appends a Reconfigure to a client (RFC 8415 section 18.3.11).
-func (s *Server) appendReconfigure(now instant.Now, b, duid []byte, by dhcp6.MessageType) []byte {
+func (s *Server) appendReconfigure(b, duid []byte, by dhcp6.MessageType) []byte {
 	start := len(b)
 	b = dhcp6.AppendMessageHeader(b, dhcp6.Reconfigure, 0)
 	b = dhcp6.AppendServerID(b, s.cfg.ServerID)
 	b = dhcp6.AppendClientID(b, duid)
 	b = dhcp6.AppendReconfMessage(b, by)
-	return dhcp6.AppendReconfigureDigest(b, start, s.nextReplay(now), s.reconfigureKey(duid))
+	return dhcp6.AppendReconfigureDigest(b, start, s.reconfigures.nextReplay(), s.reconfigureKey(duid))
 }

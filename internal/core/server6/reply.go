@@ -19,6 +19,9 @@ const maxPayload = 65535 - 8
 func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *effect.Effects) {
 	source := r.p.Source.Addr().WithZone("")
 	out := effect.Send{Dest: netip.AddrPortFrom(source, dhcp6.ClientPort), Link: r.at.Index, LinkLayer: r.p.LinkLayer, Extends: true}
+	if r.accepts && t == dhcp6.Reply {
+		out.After = s.reserveReplays(now, eff)
+	}
 	from := len(eff.Arena)
 	payload, err := s.write(now, eff.Arena, r, t)
 	if err != nil || len(payload)-from > maxPayload {
@@ -60,7 +63,7 @@ func (s *Server) write(now instant.Now, b []byte, r *request, t dhcp6.MessageTyp
 		}
 		b, marks[i] = dhcp6.BeginOption(b, dhcp6.OptionRelayMessage)
 	}
-	b, err = s.writeMessage(now, b, r, t)
+	b, err = s.writeMessage(b, r, t)
 	for i := len(r.layers) - 1; i >= 0 && err == nil; i-- {
 		b, err = dhcp6.EndOption(b, marks[i])
 	}
@@ -86,7 +89,7 @@ func echo(b []byte, options dhcp6.Options) []byte {
 }
 
 // writeMessage appends the answer itself.
-func (s *Server) writeMessage(now instant.Now, b []byte, r *request, t dhcp6.MessageType) (_ []byte, err error) {
+func (s *Server) writeMessage(b []byte, r *request, t dhcp6.MessageType) (_ []byte, err error) {
 	b = dhcp6.AppendMessageHeader(b, t, r.m.TransactionID())
 	if t == dhcp6.AddrRegReply {
 		return r.appendRegistered(b), nil
@@ -116,7 +119,7 @@ func (s *Server) writeMessage(now instant.Now, b []byte, r *request, t dhcp6.Mes
 			b = dhcp6.AppendOption(b, dhcp6.OptionAddrRegEnable, nil)
 		}
 		if r.accepts {
-			b = s.appendAccept(now, b, r, t)
+			b = s.appendAccept(b, r, t)
 		}
 	}
 	return b, nil

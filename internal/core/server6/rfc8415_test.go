@@ -791,7 +791,7 @@ func TestRFC8415_18_3_8a_Decline(t *testing.T) {
 		t.Error("it is given again before a day is over")
 	}
 	w.sleep(2 * time.Minute)
-	from, _ := server6.DeclinedRange()
+	from, _ := server6.RecordRange()
 	for key := range w.store {
 		if strings.HasPrefix(key, string(from)) || w.core.Totals().Declined != 0 {
 			t.Errorf("%d declined, and the record %x", w.core.Totals().Declined, key)

@@ -71,7 +71,7 @@ func New(cfg *Config, bootID string) *Server {
 	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine(), reconfigures: newReconfigures()}
 	s.covering = ledger.NewCovering(s.table.Table, s.host, ledger.Parts{Stranded: s.stranded})
 	s.ledger = ledger.New(s.table.Table, s.host, ledger.Core{
-		ForKernel: s.forKernel, InKernel: isLocal, Cover: s.covering.Cover, Record: s.quarantine.record, TakenBack: s.takenBack, Stays: s.stays,
+		ForKernel: s.forKernel, InKernel: isLocal, Cover: s.covering.Cover, Record: s.record, TakenBack: s.takenBack, Stays: s.stays,
 	}, binding.Server6, bootID)
 	s.links = links.NewRegistry(links.Role[*link]{}) // the server chooses no address of a link
 	s.configure(cfg)

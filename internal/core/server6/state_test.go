@@ -159,7 +159,7 @@ func TestDeclinedIsKept(t *testing.T) {
 		if n := w.core.Totals().Declined; n != 0 {
 			t.Errorf("%s: after 25 hours %d are declined", name, n)
 		}
-		from, to := server6.DeclinedRange()
+		from, to := server6.RecordRange()
 		for key := range w.store {
 			if key >= string(from) && key < string(to) {
 				t.Errorf("%s: the record %x is left", name, key)
@@ -175,7 +175,7 @@ func TestDamagedRecords(t *testing.T) {
 	w := newWorld(t, subnet(two))
 	a := w.obtains(alice, iaNA(1)).onlyAddr()
 	w.asks(alice, dhcp6.Decline, iaNA(1, named(a)))
-	from, to := server6.DeclinedRange()
+	from, to := server6.RecordRange()
 	var key, value []byte
 	for k, v := range w.store {
 		if k >= string(from) && k < string(to) {
@@ -189,7 +189,7 @@ func TestDamagedRecords(t *testing.T) {
 	for _, torn := range [][2][]byte{
 		{nil, nil}, {key, nil}, {key, value[:15]}, {key[:15], value}, {key[:len(key)-1], value}, {append(slices.Clone(key), 1), value}, {slices.Concat([]byte("X6"), key[2:]), value},
 	} {
-		if err := fresh.RestoreDeclined(w.now, torn[0], torn[1]); !errors.Is(err, server6.ErrDeclined) {
+		if err := fresh.RestoreRecord(w.now, torn[0], torn[1]); !errors.Is(err, server6.ErrRecord) {
 			t.Errorf("key %x with %x is taken", torn[0], torn[1])
 		}
 	}

@@ -153,7 +153,7 @@ func (w *world) start(core *server6.Server) {
 	}
 	var records []binding.Record
 	lastWall := time.Time{}
-	from, to := server6.DeclinedRange()
+	from, to := server6.RecordRange()
 	for _, key := range slices.Sorted(maps.Keys(w.store)) {
 		value := w.store[key]
 		switch {
@@ -169,7 +169,7 @@ func (w *world) start(core *server6.Server) {
 	w.core.Restore(w.now, slices.Values(records), lastWall, &w.eff)
 	for _, key := range slices.Sorted(maps.Keys(w.store)) {
 		if key >= string(from) && key < string(to) {
-			if err := w.core.RestoreDeclined(w.now, []byte(key), w.store[key]); err != nil {
+			if err := w.core.RestoreRecord(w.now, []byte(key), w.store[key]); err != nil {
 				w.Errorf("%x: %v", key, err)
 			}
 		}

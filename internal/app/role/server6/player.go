@@ -157,9 +157,9 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*server6.Server, 
 	if k.Err != nil {
 		return nil, k.Err
 	}
-	from, to := server6.DeclinedRange()
+	from, to := server6.RecordRange()
 	return core, k.Scan(from, to, func(key, value []byte) bool {
-		if err := core.RestoreDeclined(now, key, value); err != nil {
+		if err := core.RestoreRecord(now, key, value); err != nil {
 			k.Odd(key, err)
 		}
 		return true
