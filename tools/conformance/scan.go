@@ -28,7 +28,7 @@ type row struct{ rfc, id string }
 var (
 	byName     = regexp.MustCompile(`^TestRFC(\d+)_(.+)$`)
 	byShort    = regexp.MustCompile(`^Test([GRSO])([1-9])[A-Z_]`)
-	inComment  = regexp.MustCompile(`RFC\s+(8987|8415|8213|8221|3527|6607|7839|8357)\s+(` + rowID + `)((?:(?:,\s+|\s+and\s+|,\s+and\s+)(?:` + rowID + `))*)`)
+	inComment  = regexp.MustCompile(`RFC\s+(8987|8415|8213|8221|3527|6603|6607|7550|7839|8168|8357)\s+(` + rowID + `)((?:(?:,\s+|\s+and\s+|,\s+and\s+)(?:` + rowID + `))*)`)
 	identifier = regexp.MustCompile(rowID)
 )
 

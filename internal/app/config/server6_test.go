@@ -468,6 +468,21 @@ func TestServer6Changed(t *testing.T) {
 	}
 }
 
+// RFC 8415 21.16a and 21.17a: an option is there once in one place, and the first place that has it counts
+// alone (TestPrecedenceOfOptions), so that no client gets two of one enterprise.
+func TestVendorOptionsOnce(t *testing.T) {
+	for _, code := range []string{"16", "17"} {
+		raw := "{code: " + code + ", hex: 0000000100010001ff}"
+		text := "server6: {links: [{match: eth1}], subnets: [{subnet: 2001:db8:1::/64, options: {raw: [" + raw + "]}}], options: {raw: [" + raw + "]}}"
+		if said := serverProblems(t, text); said != "" {
+			t.Errorf("option %s in two places: %s", code, said)
+		}
+		if said := serverProblems(t, strings.Replace(text, raw, raw+", "+raw, 1)); !strings.Contains(said, "is there already") {
+			t.Errorf("option %s twice in one place: %q", code, said)
+		}
+	}
+}
+
 // RFC 8415 21.23b, 21.24a and 21.25a: the keys for these times refuse values that clients ignore.
 func TestTimesThatClientsHeed(t *testing.T) {
 	for key, bounds := range map[string][4]string{ // the least and the most value, and values outside of these

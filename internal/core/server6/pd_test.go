@@ -19,8 +19,9 @@ func lengths(prefix string, length, least, most int) func(*server6.Config) {
 // RFC 8168 section 3.2: "if the client included only a prefix-length hint in the message, the server SHOULD
 // first check its prefix pool for a prefix with a length matching the prefix-length hint value [...]. If the
 // server does not have a prefix with a length matching the prefix-length hint value, then the server SHOULD
-// provide the prefix whose length is shorter and closest to the prefix-length hint value."
-func TestRFC8168_3_2_LengthHint(t *testing.T) {
+// provide the prefix whose length is shorter and closest to the prefix-length hint value." RFC 8168 3.2b, 3.2c,
+// 3.2d and 3.2e.
+func TestRFC8168_3_2a_LengthHint(t *testing.T) {
 	w := newWorld(t, subnet(func(sn *server6.Subnet) {
 		sn.PDPools = []server6.PrefixPool{
 			{Prefix: cidr("2001:db8:b000::/36"), Length: 48, Min: 44, Max: 48},
@@ -68,7 +69,7 @@ func TestShorterIsExhausted(t *testing.T) {
 
 // RFC 8168 section 3.2: a length alone counts "regardless of the prefix record from previous interactions
 // with the client". What it had ends when it takes the other one.
-func TestRFC8168_3_2_AnotherLengthThanBefore(t *testing.T) {
+func TestRFC8168_3_2a_AnotherLengthThanBefore(t *testing.T) {
 	w := newWorld(t, lengths("2001:db8:4000::/40", 56, 48, 60))
 	had := w.obtains(alice, iaPD(1)).only()
 	if same := w.asks(alice, dhcp6.Solicit, iaPD(1)).only(); same != had {
@@ -99,8 +100,9 @@ func TestRFC8168_3_2_AnotherLengthThanBefore(t *testing.T) {
 }
 
 // RFC 8168 section 3.5: of a Renew with the prefix that it has and a length, the server may "extend the
-// lifetime of the original delegated prefix". RFC 8415 18.3.4d: where it has none, the length is a hint.
-func TestRFC8168_3_5_RenewWithAHint(t *testing.T) {
+// lifetime of the original delegated prefix". RFC 8415 18.3.4d, RFC 7550 4.4.8b, and RFC 8168 3.5a and 3.5c:
+// where it has none, the length is a hint.
+func TestRFC8168_3_5b_RenewWithAHint(t *testing.T) {
 	w := newWorld(t, lengths("2001:db8:4000::/40", 56, 48, 60))
 	had := w.obtains(alice, iaPD(1))
 	for _, kind := range []dhcp6.MessageType{dhcp6.Renew, dhcp6.Rebind} {
@@ -108,9 +110,18 @@ func TestRFC8168_3_5_RenewWithAHint(t *testing.T) {
 			t.Errorf("%v: %q, want %q", kind, got.leases(), had.leases())
 		}
 	}
-	// One of a client without a binding gets the length that it asks for.
-	if got := w.asks(bob, dhcp6.Renew, iaPD(1, named("::/60"))).only(); got.Bits() != 60 {
-		t.Errorf("%v, want 60 bits", got)
+	// One of a client without a binding gets the length that it asks for, also beside the prefix that another
+	// server gave.
+	for n, ask := range [][]option{{named("::/60")}, {named("2001:db8:7777::/56"), named("::/60")}, {named("::/60"), named(had.only().String())}} {
+		got := w.asks(somebody(n), dhcp6.Renew, iaPD(1, ask...)).ias[0].leases
+		if last := got[len(got)-1]; last.prefix.Bits() != 60 || last.valid != 4000 {
+			t.Errorf("%d: %+v, want one of 60 bits", n, got)
+		}
+	}
+	// Where what the client has cannot be extended, it gets the length that it asks for.
+	w.reconfigure(lengths("2001:db8:5000::/40", 56, 48, 60))
+	if got := w.asks(alice, dhcp6.Renew, iaPD(1, named(had.only().String()), named("::/48"))).ias[0].leases; len(got) != 2 || got[0].valid != 0 || got[1].prefix.Bits() != 48 {
+		t.Errorf("%+v, want what it had with 0, and one of 48 bits", got)
 	}
 }
 
@@ -160,8 +171,8 @@ func TestPrefixForEachDevice(t *testing.T) {
 // originally, or to be, assigned to the requesting router in the OPTION_PD_EXCLUDE option within the
 // OPTION_IAPREFIX". "If the OPTION_ORO option in the Solicit message does not include the
 // OPTION_PD_EXCLUDE option code, then the delegating router MUST fall back to normal behavior". RFC
-// 8415 18.3.9f.
-func TestRFC6603_5_2_Exclude(t *testing.T) {
+// 6603 4.2b, 4.2c, 4.2d and 4.2f. RFC 8415 18.3.9f.
+func TestRFC6603_5_2a_Exclude(t *testing.T) {
 	excluding := server6.PrefixPool{Prefix: cidr("2001:db8:a000::/40"), Length: 56, Min: 52, Max: 60, Exclude: cidr("2001:db8:a000:f::/64")}
 	plain := server6.PrefixPool{Prefix: cidr("2001:db8:b000::/40"), Length: 56, Min: 56, Max: 56}
 	w := newWorld(t, subnet(func(sn *server6.Subnet) { sn.PDPools = []server6.PrefixPool{excluding, plain} }))
@@ -203,7 +214,7 @@ func TestRFC6603_5_2_Exclude(t *testing.T) {
 // RFC 6603 section 6.2: "If the Release message contains a 'new' excluded prefix in any OPTION_PD_EXCLUDE
 // option, the delegating router MUST send a Reply message with the Status Code set to NoBinding for that
 // IA_PD option."
-func TestRFC6603_6_2_ReleaseWithAnotherExclusion(t *testing.T) {
+func TestRFC6603_6_2a_ReleaseWithAnotherExclusion(t *testing.T) {
 	w := newWorld(t, subnet(func(sn *server6.Subnet) {
 		sn.PDPools = []server6.PrefixPool{{Prefix: cidr("2001:db8:a000::/40"), Length: 56, Min: 56, Max: 56, Exclude: cidr("2001:db8:a000:f::/64")}}
 	}))

@@ -264,8 +264,8 @@ func TestRFC4994_EchoRequest(t *testing.T) {
 }
 
 // Relayed messages are taken only from the configured relay agents, where they are heard, and under their
-// protection (RFC 8213). All others have a reason.
-func TestRelayAgentsThatAreNotBelieved(t *testing.T) {
+// protection, and only these are answered. All others have a reason. RFC 8213 3g.
+func TestRFC8213_3p_RelayAgentsThatAreNotBelieved(t *testing.T) {
 	w := newWorld(t, func(c *server6.Config) {
 		c.Peers = append(c.Peers, relayPeer("safe", "2001:db8:ffff::8"), relayPeer("upstream", "2001:db8:ffff::9"))
 		c.Peers[1].Protection, c.Peers[2].Role, c.Peers[2].Interfaces = trust.ProtectionIPsec, trust.Server, []string{"other0"}

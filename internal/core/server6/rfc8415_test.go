@@ -18,7 +18,7 @@ import (
 // Section 18.3: "These Advertise and Reply messages MUST always contain the Server Identifier
 // option containing the server's DUID and the Client Identifier option from the client message
 // if one was present." RFC 8415 18.3.2a, 18.3.3b, 18.3.4e, 18.3.5i, 18.3.6a and
-// 16.10a.
+// 16.10a. RFC 7550 4.4.6d and 4.4.7g.
 func TestRFC8415_18_3a_Identifiers(t *testing.T) {
 	w := newWorld(t, subnet(rapidCommit))
 	a := w.obtains(alice, iaNA(1)).onlyAddr()
@@ -305,7 +305,8 @@ func TestRFC8415_18_3_2b_NotOnLink(t *testing.T) {
 // return the IA option in the Reply message with no addresses in the IA and a Status Code option
 // containing status code NoAddrsAvail in the IA." "For any IA_PD option [...] to which the server
 // cannot assign any delegated prefixes, the server MUST return the IA_PD option [...] with no
-// prefixes in the IA_PD and with [...] NoPrefixAvail". RFC 8415 18.3.2d, 18.3.9l and 18.3.9m.
+// prefixes in the IA_PD and with [...] NoPrefixAvail". RFC 8415 18.3.2d, 18.3.9l and 18.3.9m. RFC 7550 4.1a,
+// 4.1b and 4.1c. RFC 8168 3.2f.
 func TestRFC8415_18_3_2c_NothingAvailable(t *testing.T) {
 	w := newWorld(t, subnet(func(sn *server6.Subnet) {
 		pool("2001:db8:1::1:0", "2001:db8:1::1:0")(sn)
@@ -314,8 +315,8 @@ func TestRFC8415_18_3_2c_NothingAvailable(t *testing.T) {
 	w.obtains(bob, iaNA(1), iaPD(1))
 	const want = "NA 7: status 2; PD 8: status 6"
 	for _, kind := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Request, dhcp6.Renew} {
-		if got := w.asks(alice, kind, iaNA(7), iaPD(8)); got.leases() != want || got.ias[0].t1+got.ias[0].t2+got.ias[1].t1+got.ias[1].t2 != 0 {
-			t.Errorf("%v: %q, want %q", kind, got.leases(), want)
+		if got := w.asks(alice, kind, iaNA(7), iaPD(8)); got.leases() != want || got.ias[0].t1+got.ias[0].t2+got.ias[1].t1+got.ias[1].t2 != 0 || got.status() >= 0 {
+			t.Errorf("%v: %q status %d, want %q", kind, got.leases(), got.status(), want)
 		}
 	}
 	// A pool that is empty altogether, and one that there is not.
@@ -365,6 +366,7 @@ func TestRFC8415_18_3_2f_OnlyWhatIsAssigned(t *testing.T) {
 // Section 18.3.2: "The T1/T2 times set in each applicable IA option for a Reply MUST be the same
 // values across all IAs. The server MUST determine the T1/T2 times across all of the applicable
 // client's bindings in the Reply." RFC 8415 18.1a, 18.3.2h, 18.3.4g, 18.3.4h, 18.3.5k and 18.3.5l.
+// RFC 7550 4.3a, 4.3b, 4.3c, 4.4.6e, 4.4.6f, 4.4.7h and 4.4.7i.
 // Section 21.4: "Recommended values for T1 and T2 are 0.5 and 0.8 times the shortest preferred
 // lifetime".
 func TestRFC8415_18_3_2g_SameTimesInAllIAs(t *testing.T) {
@@ -393,7 +395,7 @@ func TestRFC8415_18_3_2g_SameTimesInAllIAs(t *testing.T) {
 	} {
 		w := newWorld(t, shared(tc.first, tc.second))
 		offer := w.asks(alice, dhcp6.Solicit, iaNA(1), iaPD(2), iaNA(3))
-		for _, kind := range []dhcp6.MessageType{dhcp6.Request, dhcp6.Renew} {
+		for _, kind := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Request, dhcp6.Renew, dhcp6.Rebind} {
 			got := w.asks(alice, kind, offer.taken()...)
 			if len(got.ias) != 3 {
 				t.Fatalf("%s: %v: %q", tc.name, kind, got.leases())
@@ -403,9 +405,6 @@ func TestRFC8415_18_3_2g_SameTimesInAllIAs(t *testing.T) {
 					t.Errorf("%s: %v: T1 %d, T2 %d in IA %d, want %d and %d", tc.name, kind, x.t1, x.t2, x.id, tc.t1, tc.t2)
 				}
 			}
-		}
-		if got := w.asks(alice, dhcp6.Rebind, offer.taken()...); got.ias[0].t1 != tc.t1 || got.ias[2].t2 != tc.t2 {
-			t.Errorf("%s: Rebind: T1 %d, T2 %d", tc.name, got.ias[0].t1, got.ias[2].t2)
 		}
 	}
 }
@@ -470,7 +469,8 @@ func TestRFC8415_18_3_3_Confirm(t *testing.T) {
 
 // Section 18.3.3: "If the server is unable to perform this test (for example, the server does not
 // have information about prefixes on the link to which the client is connected) or there were no
-// addresses in any of the IAs sent by the client, the server MUST NOT send a Reply to the client."
+// addresses in any of the IAs sent by the client, the server MUST NOT send a Reply to the client." RFC 7550
+// 4.5a.
 func TestRFC8415_18_3_3a_NoAnswerToConfirm(t *testing.T) {
 	w := newWorld(t)
 	for _, ias := range [][]option{nil, {iaNA(1)}, {iaNA(1), iaNA(2)}, {iaPD(1, named("2001:db8:4000::/56"))}} {
@@ -558,7 +558,7 @@ func TestRFC8415_18_3_4_Renumbering(t *testing.T) {
 
 // Section 18.3.4: "If the server is configured to create new bindings as a result of processing Renew
 // messages, the server SHOULD create a binding and return the IA with assigned addresses or delegated
-// prefixes". It always does.
+// prefixes". It always does. RFC 7550 4.4.6b, 4.4.6c and 4.4.8a.
 func TestRFC8415_18_3_4c_RenewCreates(t *testing.T) {
 	w := newWorld(t)
 	had := w.obtains(alice, iaNA(1))
@@ -582,7 +582,7 @@ func TestRFC8415_18_3_4c_RenewCreates(t *testing.T) {
 
 // Section 18.3.5: "If the server finds the client entry for the IA and [...] the addresses or
 // delegated prefixes in the IA are appropriate for the link [...], the server SHOULD send the IA back
-// to the client with new lifetimes and, if applicable, T1/T2 values."
+// to the client with new lifetimes and, if applicable, T1/T2 values." RFC 7550 4.4.7a.
 func TestRFC8415_18_3_5a_Rebind(t *testing.T) {
 	w := newWorld(t)
 	got := w.obtains(alice, iaNA(1), iaPD(2))
@@ -599,7 +599,8 @@ func TestRFC8415_18_3_5a_Rebind(t *testing.T) {
 
 // Section 18.3.5: "For any address that is not appropriate for the link to which the client's
 // interface is attached, the server MAY include the IA Address option with lifetimes of 0." RFC 8415
-// 18.3.5e: a prefix that another client has is told so too; any other may be another server's.
+// 18.3.5e: a prefix that another client has is told so too; any other may be another server's. RFC
+// 7550 4.4.7c.
 func TestRFC8415_18_3_5d_RebindOnAnotherLink(t *testing.T) {
 	w := newWorld(t)
 	pd := w.obtains(bob, iaPD(2)).only().String()
@@ -622,7 +623,7 @@ func TestRFC8415_18_3_5d_RebindOnAnotherLink(t *testing.T) {
 // Section 18.3.5: "the server SHOULD only create new bindings during processing of a Rebind message if
 // the server is configured to respond with a Reply message to a Solicit message containing the Rapid
 // Commit option." RFC 8415 18.3.5f: then it does. Else "the server returns the IA option containing a
-// Status Code option with the NoBinding status code".
+// Status Code option with the NoBinding status code". RFC 7550 4.4.7d, 4.4.7e and 4.4.7f.
 func TestRFC8415_18_3_5h_RebindOfAnUnknownClient(t *testing.T) {
 	ask := []option{iaNA(1, named("2001:db8:1::1:77")), iaNA(2), iaPD(3, named("2001:db8:4000:7700::/56")), iaPD(4, named("2001:db8:7777::/56"))}
 	w := newWorld(t)
@@ -647,7 +648,7 @@ func TestRFC8415_18_3_5h_RebindOfAnUnknownClient(t *testing.T) {
 }
 
 // Section 18.3.5: "the server MAY choose not to include" an address or a prefix that it does not
-// extend; where there is nothing to say, "the server discards the Rebind message".
+// extend; where there is nothing to say, "the server discards the Rebind message". RFC 7550 4.4.7b.
 func TestRFC8415_18_3_5_NothingToSay(t *testing.T) {
 	w := newWorld(t)
 	had := w.obtains(alice, iaNA(1), iaPD(2))

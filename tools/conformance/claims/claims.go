@@ -27,6 +27,8 @@ func Tables() []Table {
 		{RFC: "8415", Title: "RFC 8415 section 19", Rows: rfc8415, Counted: len(rfc8415)},
 		{RFC: "8415", Title: "RFC 8415, the server", Rows: rfc8415server, Counted: len(rfc8415server)},
 		{RFC: "6603", Title: "RFC 6603, the side of the delegating router", Rows: rfc6603, Counted: len(rfc6603)},
+		{RFC: "8168", Title: "RFC 8168, the server", Rows: rfc8168, Counted: len(rfc8168)},
+		{RFC: "7550", Title: "RFC 7550, the server", Rows: rfc7550, Counted: len(rfc7550)},
 		{RFC: "8213", Title: "RFC 8213", Rows: rfc8213, Counted: len(rfc8213)},
 		{RFC: "8221", Title: "RFC 8221 section 3, manual keying", Rows: rfc8221, Counted: len(rfc8221)},
 		{RFC: "1542", Title: "RFC 1542, the relay agent", Rows: rfc1542, Counted: len(rfc1542)},

@@ -333,7 +333,7 @@ var mutations = []Mutation{
 	},
 	{
 		"", "a relayed message is believed whoever sends it", dir + "server6/request.go",
-		"if !protected {", "if !protected && false {", serve, "TestRelayAgentsThatAreNotBelieved",
+		"if !protected {", "if !protected && false {", serve, "TestRFC8213_3p_RelayAgentsThatAreNotBelieved",
 	},
 	{
 		"", "an address of another link is passed over in a Request", dir + "server6/assign.go",
@@ -365,7 +365,7 @@ var mutations = []Mutation{
 	},
 	{
 		"", "a client without Prefix Exclude gets what has an exclusion", dir + "server6/pick.go",
-		"(!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))", "true", serve, "TestRFC6603_5_2_Exclude",
+		"(!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))", "true", serve, "TestRFC6603_5_2a_Exclude",
 	},
 	{
 		"", "a length that clients ask for is not heeded", dir + "server6/pick.go",

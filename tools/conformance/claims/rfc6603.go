@@ -2,7 +2,8 @@ package claims
 
 // RFC 6603 speaks of the delegating router. In front of a server that delegates, the
 // relay is the router: it reads what the server excludes, and routes and filters by it.
-// What binds the server or the requesting router alone is not here.
+// Our own server is both, or the server alone. What binds the requesting router alone is
+// not here.
 var rfc6603 = []Row{
 	{"4.1a", "states", "the delegating router uses one prefix of the delegated prefix on the link through which it exchanges DHCPv6 messages with the requesting router", ""},
 	{"4.1b", "MUST NOT", "the requesting router assigns the excluded prefix to any of its downstream interfaces", "the requesting router's; what it sends from there is dropped, and what is for there is not routed to it"},
@@ -12,5 +13,7 @@ var rfc6603 = []Row{
 	{"4.2d", "MUST", "any prefix excluded is contained in an OPTION_PD_EXCLUDE within the corresponding OPTION_IAPREFIX", "what another delegation excludes does not count"},
 	{"4.2e", "states", "the excluded prefix shares the lifetimes of the delegated prefix", ""},
 	{"4.2f", "MUST", "the excluded prefix is part of the delegated prefix", "the encoding knows no other; one that says so is passed over"},
-	{"6.1a", "MUST", "a Release has the excluded prefix with the prefix that is released", "the Release ends both, also where it names another excluded prefix: the server answers that"},
+	{"5.2a", "MUST", "a client that does not ask for the option is given prefixes as if there were none", "of pools of which nothing is excluded"},
+	{"6.1a", "MUST", "a Release has the excluded prefix with the prefix that is released", "of a foreign server's prefix it ends both, also where it names another excluded prefix: the server answers that"},
+	{"6.2a", "MUST", "a Release that names another excluded prefix is answered by NoBinding for its IA_PD", ""},
 }
