@@ -37,6 +37,10 @@ func (s *Server) assign(now instant.Now, r *request, eff *effect.Effects) (effec
 		}
 	}
 	if answer == dhcp6.Reply {
+		r.client = r.who()
+		if q := s.needsProbe(now, r); q != nil {
+			return s.letWait(now, r, *q, eff)
+		}
 		s.learn(now, r, eff)
 	}
 	if r.m.Type() == dhcp6.Rebind && !r.saysAnything() {

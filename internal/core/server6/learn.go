@@ -1,44 +1,51 @@
 package server6
 
 import (
-	"math"
-
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 )
 
-// unlimited is for leases that were held against the limits already.
-var unlimited = delegation.Policy{ClientLimit: math.MaxInt, LinkLimit: math.MaxInt}
+// terms are those of the leases in an answer. All of them were held against the limits already.
+func (s *Server) terms(r *request) delegation.Terms {
+	s.unlimited.Move = r.policy.Move
+	return delegation.Terms{Policy: &s.unlimited, Reserved: func(*delegation.Grant) bool { return false }, Answered: r.answered}
+}
+
+// grant is what an answer says of one lease. It ends the lease if that is taken back.
+func (r *request) grant(x *ia, l *lease) delegation.Grant {
+	return delegation.Grant{
+		Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: r.client, IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
+		Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude, Line: r.line(), Reconfigures: r.accepts,
+	}
+}
 
 // learn takes from the client what an answer takes back, and makes the leases of the answer its own.
 func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
+	terms := s.terms(r)
 	for i := range r.ias {
-		x := &r.ias[i]
-		for _, l := range r.leases[x.from:x.to] {
-			if slot := s.table.Find(l.prefix); l.valid == 0 && slot != nil && r.isOwn(x, slot) {
-				s.events = append(s.events, s.table.End(slot, binding.Withdrawn))
-			}
-		}
+		s.takeBack(now, r, &r.ias[i], terms)
 	}
-	who := r.who()
-	terms := delegation.Terms{Policy: &unlimited, Reserved: func(*delegation.Grant) bool { return false }}
 	for i := range r.ias {
 		x := &r.ias[i]
-		refused := false
+		refused := x.refused
 		for j := x.from; j < x.to; j++ {
 			l := &r.leases[j]
-			if l.valid == 0 {
+			switch {
+			case l.valid == 0:
+				continue
+			case x.refused:
+				*l = lease{}
 				continue
 			}
 			before := len(s.events)
-			s.events = s.table.Learn(s.events, now, delegation.Grant{
-				Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: who, IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
-				Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude, Line: r.line(), Reconfigures: r.accepts,
-			}, terms)
-			if s.events[before].Kind == binding.Refused {
+			s.events = s.table.Learn(s.events, now, r.grant(x, l), terms)
+			switch e := &s.events[before]; {
+			case e.Kind == binding.Refused:
 				*l, refused = lease{}, true
+			case e.AskedFrom.IsValid():
+				s.askOther(now, e, eff)
 			}
 		}
 		if refused && !x.gives(r) {
@@ -46,9 +53,9 @@ func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 		}
 		if x.limit != binding.NoReason {
 			s.counts.Refuse(x.limit, 1)
-			s.table.MeetLimit(now, x.limit, r.link, who, r.linkLayer, x.kind)
+			s.table.MeetLimit(now, x.limit, r.link, r.client, r.linkLayer, x.kind)
 			eff.Note(effect.Note{
-				Kind: effect.NoteLimit, Link: r.link, Client: who, IAID: x.id, Type: r.m.Type().String(), XID: r.m.TransactionID(),
+				Kind: effect.NoteLimit, Link: r.link, Client: r.client, IAID: x.id, Type: r.m.Type().String(), XID: r.m.TransactionID(),
 				Reason: x.limit.String(), Text: "a lease is not given: a limit is met",
 			})
 		}
@@ -56,6 +63,23 @@ func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 	s.apply(now)
 	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid) // it may be new there
 	s.rememberWay(r)
+}
+
+// takeBack ends the leases of an IA that the answer takes back. Where another host is the holder of one of
+// them, that lease stays, and the IA gets nothing.
+func (s *Server) takeBack(now instant.Now, r *request, x *ia, terms delegation.Terms) {
+	for j := x.from; j < x.to; j++ {
+		l := &r.leases[j]
+		slot := s.table.Find(l.prefix)
+		if l.valid != 0 || slot == nil || !r.isOwn(x, slot) {
+			continue
+		}
+		g, before := r.grant(x, l), len(s.events)
+		g.VRF = s.table.Read(slot).VRF // the link may be in another one now
+		if s.events = s.table.Learn(s.events, now, g, terms); s.events[before].Kind == binding.Refused {
+			*l, x.refused = lease{}, true
+		}
+	}
 }
 
 // line is the point-to-point line on which a client has asked; 0: it is on none.

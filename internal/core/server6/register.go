@@ -41,7 +41,9 @@ func (s *Server) register(now instant.Now, r *request, eff *effect.Effects) (eff
 			Source: binding.Registered, Line: r.line(),
 		}
 		g.Preferred = min(g.Preferred, g.Lifetime)
-		s.events = s.table.Learn(s.events, now, g, delegation.Terms{Policy: r.policy, Reserved: func(*delegation.Grant) bool { return false }})
+		policy := *r.policy
+		policy.Move = delegation.MoveFollow // section 4.2.1: the binding is updated
+		s.events = s.table.Learn(s.events, now, g, delegation.Terms{Policy: &policy, Reserved: func(*delegation.Grant) bool { return false }})
 	}
 	s.apply(now)
 	s.send(now, r, dhcp6.AddrRegReply, eff)

@@ -35,8 +35,10 @@ type request struct {
 	link, vrf string         // of the client's leases; in no VRF behind relay agents
 	holder    binding.Holder // the client, as the table knows it
 	policy    *delegation.Policy
-	source    netip.Addr    // the client's own address
-	linkLayer linkaddr.Addr // invalid: not known
+	client    binding.Client            // the same, for the leases of an answer that grants; else zero
+	source    netip.Addr                // the client's own address
+	linkLayer linkaddr.Addr             // invalid: not known
+	answered  map[binding.Question]bool // what the message has waited for; nil: it has not waited
 
 	classes  []bool           // by their index in Config.Classes: which the client is of
 	reserved *reservation     // nil: nothing is reserved for it
@@ -59,6 +61,7 @@ type ia struct {
 	from, to int           // in request.leases
 	status   dhcp6.StatusCode
 	limit    binding.Reason // that one more lease would exceed
+	refused  bool           // it takes back what another host keeps, and gets nothing
 	own      place          // once placed
 	placed   bool
 }

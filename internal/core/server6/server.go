@@ -23,6 +23,7 @@ import (
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
+	"fairlead/internal/core/probing"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -43,6 +44,9 @@ type Server struct {
 	quarantine   quarantine
 	reconfigures reconfigures
 	relayed      delegation.Policy // of clients behind relay agents
+	unlimited    delegation.Policy // of leases that were held against the limits
+	waiting      probing.Messages
+	others       probing.Addresses
 	counts       binding.Counts
 	events       []binding.Event // of one decision, reused
 	request      request         // reused
@@ -69,6 +73,7 @@ func (l *link) FacesClients() bool { return l.rule != nil }
 // New is a server with a validated configuration, before it knows any link.
 func New(cfg *Config, bootID string) *Server {
 	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine(), reconfigures: newReconfigures()}
+	s.unlimited = delegation.Policy{ClientLimit: math.MaxInt, LinkLimit: math.MaxInt}
 	s.covering = ledger.NewCovering(s.table.Table, s.host, ledger.Parts{Stranded: s.stranded})
 	s.ledger = ledger.New(s.table.Table, s.host, ledger.Core{
 		ForKernel: s.forKernel, InKernel: isLocal, Cover: s.covering.Cover, Record: s.record, TakenBack: s.takenBack, Stays: s.stays,
@@ -133,6 +138,7 @@ func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
 		s.ledger.Rename(old, h.Name)
 		s.table.Rename(old, h.Name)
 		s.covering.Rename(old, h.Name)
+		s.waiting.Rename(old, h.Name)
 		s.links.Rename(other, h.Name)
 		ops, elsewhere = s.covering.Update(s.host.Rename(ops, old, h.Name), h.Name), true
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link renamed", Reason: "it was " + old})
@@ -191,6 +197,12 @@ func (s *Server) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule
 
 // Handle decides on one received datagram.
 func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
+	s.handle(now, p, nil, eff)
+}
+
+// handle decides on a datagram. Answered has the answers that it has waited for; nil: it has not
+// waited.
+func (s *Server) handle(now instant.Now, p *inbound.Packet, answered map[binding.Question]bool, eff *effect.Effects) {
 	l := s.links.At(p.Link)
 	if l == nil {
 		s.countDrop(nil, effect.DropUnknownLink, 1)
@@ -199,13 +211,16 @@ func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 	}
 	r := &s.request
 	r.reset(p, l)
+	r.answered = answered
 	if why, ok := s.read(now, r, eff); !ok {
 		s.drop(r, why, eff)
 		return
 	}
-	s.countReceived(l, r.m.Type())
-	s.traceStep(r, "received", "", eff)
-	s.heardFrom(r)
+	if answered == nil {
+		s.countReceived(l, r.m.Type())
+		s.traceStep(r, "received", "", eff)
+		s.heardFrom(r)
+	}
 	if why, ok := s.answer(now, r, eff); !ok {
 		s.drop(r, why, eff)
 	}
@@ -242,12 +257,6 @@ func (s *Server) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 	s.ledger.Settle(now, o, eff)
 	s.tellPools(eff)
 }
-
-// Probed and Unprobed have nothing to do: the server asks nobody.
-func (s *Server) Probed(instant.Now, binding.Question, bool, *effect.Effects) {}
-
-// Unprobed has nothing to do either.
-func (s *Server) Unprobed(instant.Now, binding.Question, *effect.Effects) {}
 
 // Unkept is how many leases the store has not got as they are.
 func (s *Server) Unkept() int { return s.ledger.Progress().Unkept }

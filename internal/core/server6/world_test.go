@@ -50,11 +50,12 @@ type world struct {
 	slow    bool              // changes stay in flight until finish is called
 	flight  []inFlight
 
-	sent  []effect.Send
-	held  []effect.Send // datagrams that a failed change held back
-	notes []effect.Note
-	drops []effect.Dropped
-	order []string // what was done, in the order it was done
+	sent   []effect.Send
+	held   []effect.Send  // datagrams that a failed change held back
+	probes []effect.Probe // that were not answered yet: at the end of a test there are none
+	notes  []effect.Note
+	drops  []effect.Dropped
+	order  []string // what was done, in the order it was done
 }
 
 type inFlight struct {
@@ -82,6 +83,11 @@ func newWorld(tb testing.TB, change ...func(*server6.Config)) *world {
 		l.Up, l.Running, l.MTU, l.HardwareType = true, true, 1500, 1
 		w.links[l.Name] = l
 	}
+	tb.Cleanup(func() {
+		if len(w.probes) > 0 {
+			w.Errorf("the server asks %+v, which the test does not answer", w.probes)
+		}
+	})
 	w.start(server6.New(w.cfg, w.bootID))
 	return w
 }
@@ -101,7 +107,7 @@ func baseConfig() *server6.Config {
 		ServerID: dhcp6.DUID(serverID),
 		Peers:    []trust.Peer{relayPeer("access", relayAddr)},
 		Links: []server6.LinkRule{{
-			Match: []string{"lan*"}, Limits: delegation.Policy{ClientLimit: 8, LinkLimit: 4096, HostLimit: delegation.HostLimitAuto},
+			Match: []string{"lan*"}, Limits: delegation.Policy{ClientLimit: 8, LinkLimit: 4096, HostLimit: delegation.HostLimitAuto, Move: delegation.MoveAuto},
 		}},
 		Networks: []server6.Network{
 			network("2001:db8:1::/64", "2001:db8:1::1:0", "2001:db8:1::1:ffff", "2001:db8:4000::/40"),
@@ -245,9 +251,7 @@ func (w *world) move(to instant.Instant) {
 
 // carryOut does what the Effects want, as the shell must.
 func (w *world) carryOut() {
-	if len(w.eff.Probes) > 0 {
-		w.Fatalf("the server asks nobody, but wants %+v", w.eff.Probes)
-	}
+	w.probes = append(w.probes, w.eff.Probes...)
 	follows := false
 	for _, c := range w.eff.Changes {
 		if len(c.Host) > 0 {
@@ -356,6 +360,34 @@ func (w *world) packet(p inbound.Packet) []effect.Send {
 	w.core.Handle(w.now, &p, &w.eff)
 	w.carryOut()
 	return w.sent[before:]
+}
+
+// probed answers all probes, and returns what left because of it. Each of them has to be to that next hop.
+func (w *world) probed(of client, answers bool) []effect.Send {
+	w.Helper()
+	before, probes := len(w.sent), w.probes
+	w.probes = nil
+	for _, p := range probes {
+		want := binding.NextHop{Link: w.nameOf(of.link), Addr: addr(of.addr), LinkLayer: of.mac}
+		if p.NextHop != want || p.Index != of.link || p.Prefix.IsValid() {
+			w.Errorf("the server asks %+v, want %+v", p, want)
+		}
+		w.core.Probed(w.now, p.Question, answers, &w.eff)
+		w.carryOut()
+	}
+	if len(probes) == 0 {
+		w.Errorf("the server asks nobody, want %s", of.addr)
+	}
+	return w.sent[before:]
+}
+
+func (w *world) nameOf(index int) string {
+	for name, l := range w.links {
+		if l.Index == index {
+			return name
+		}
+	}
+	return ""
 }
 
 // client is somebody on a link with clients.
