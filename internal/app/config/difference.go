@@ -198,6 +198,7 @@ func rule4Texts(link string, r *relay4.LinkRule) []keyText {
 // served6Texts does the same for a rule of the DHCPv6 server.
 func served6Texts(r *server6.LinkRule) []keyText {
 	return slices.Concat(boundTexts(r.Limits.ClientLimit, r.Limits.LinkLimit, r.Limits.HostLimit, &r.Rate), []keyText{
+		{"lease-move", r.Limits.Move.String()},
 		{"router", strconv.FormatBool(r.Router)},
 		{"filter", r.Host.Filter.String()},
 		{"permit", listText(r.Host.Permit)},

@@ -133,13 +133,14 @@ func (s *Server6) decode(v Value, c *Process) {
 // decodeServed6 reads a rule for links of the server.
 func decodeServed6(v Value, seen *matches) server6.LinkRule {
 	r := server6.LinkRule{Router: true, Host: defaultPolicy6(), Limits: delegation.Policy{
-		ClientLimit: delegation.DefaultClientLimit, LinkLimit: delegation.DefaultLinkLimit, HostLimit: delegation.HostLimitAuto,
+		ClientLimit: delegation.DefaultClientLimit, LinkLimit: delegation.DefaultLinkLimit, HostLimit: delegation.HostLimitAuto, Move: delegation.MoveAuto,
 	}}
 	rate := defaultRate()
 	v.Mapping(slices.Concat([]Field{
 		Required("match", "a name, a glob, or a list of them", func(v Value) { seen.decode(v, &r.Match) }),
 		Optional("limits", func(v Value) { limits(v, &r.Limits.ClientLimit, &r.Limits.LinkLimit, &r.Limits.HostLimit) }),
 		Optional("rate", rate.decode),
+		leaseMove(&r.Limits.Move),
 		Optional("router", Read(&r.Router, truth)),
 	}, kernelFields6(&r.Host, &r.LoopExemptClient))...)
 	r.Rate = rate.limits(false)

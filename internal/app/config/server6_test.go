@@ -43,7 +43,7 @@ func TestServer6ReferenceHasTheDefaults(t *testing.T) {
 	}
 	links := []server6.LinkRule{{
 		Match:  []string{"eth1", "br-cust*"},
-		Limits: delegation.Policy{ClientLimit: 8, LinkLimit: 4096, HostLimit: delegation.HostLimitAuto},
+		Limits: delegation.Policy{ClientLimit: 8, LinkLimit: 4096, HostLimit: delegation.HostLimitAuto, Move: delegation.MoveAuto},
 		Router: true, Host: defaultPolicy6(),
 		Rate: admission.Limits{
 			Link:      admission.Rate{PerSecond: 10000, Burst: 10000},
@@ -98,7 +98,7 @@ peers:
 relay4: {links: [{match: ppp0}]}
 server6:
   server-id: 00:03:00:01:02:00:5e:10:00:09
-  links: [{match: eth1, limits: {client: 2, link: 9, per-mac: none}, rate: {link: 100, source: 10}, filter: strict, loop-exempt: {clients: ["00:03:00:01:02:00:5e:10:00:01"]}}]
+  links: [{match: eth1, limits: {client: 2, link: 9, per-mac: none}, rate: {link: 100, source: 10}, lease-move: deny, filter: strict, loop-exempt: {clients: ["00:03:00:01:02:00:5e:10:00:01"]}}]
   lifetimes: {preferred: 100s, valid: 200s, t1: 30s, t2: 60s}
   rapid-commit: true
   preference: 7
@@ -183,7 +183,7 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 			Role: trust.Relay, Interfaces: []string{"eth0"}, HeardBy: "server6", Protection: trust.ProtectionNone,
 		}},
 		Links: []server6.LinkRule{{
-			Match: []string{"eth1"}, Limits: delegation.Policy{ClientLimit: 2, LinkLimit: 9}, Router: true, Host: strict, LoopExemptClient: []dhcp6.DUID{{0, 3, 0, 1, 2, 0, 0x5e, 0x10, 0, 1}},
+			Match: []string{"eth1"}, Limits: delegation.Policy{ClientLimit: 2, LinkLimit: 9, Move: delegation.MoveDeny}, Router: true, Host: strict, LoopExemptClient: []dhcp6.DUID{{0, 3, 0, 1, 2, 0, 0x5e, 0x10, 0, 1}},
 			Rate: admission.Limits{
 				Link:      admission.Rate{PerSecond: 100, Burst: 100},
 				Source:    admission.Rate{PerSecond: 10, Burst: 40},

@@ -50,13 +50,14 @@ func newPlayer(h *role.House) *player {
 	d.foreign = &foreignRoutes{d: d}
 	d.keeper.to = h.History
 	d.relay = &relay{
-		Side: network.Side[*relay6.Relay]{Inlets: inlets}, build: d.buildCore, probe: d.answers, routed: d.foreign.watchRouted,
+		Side: network.Side[*relay6.Relay]{Inlets: inlets}, build: d.buildCore, routed: d.foreign.watchRouted,
 	}
 	d.Begin(h, role.Options[*relay6.Relay]{
 		Name: "relay6", Family: config.DHCPv6, Role: d.relay, Side: &d.relay.Side, Store: &d.keeper,
 		SourcePort: func(c *config.Config) uint16 { return section(c).SourcePort },
 		Classifier: network.Classifier6(h.Hops.May),
 	})
+	d.relay.prober = network.Prober{Log: h.Told, Once: d.relay.Notes.Once, Filter: h.Filter}
 	d.Inbox().RefuseWhile(h.Identity.Missing, effect.DropNoToken)
 	d.relay.Notes.Happened = d.refusedGrants.take
 	d.Book = bindings.NewBook(bindings.Options[*relay6.Relay]{

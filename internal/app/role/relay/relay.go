@@ -19,7 +19,7 @@ type relay struct {
 	network.Side[*relay6.Relay]
 
 	build  func(now instant.Now, eff *effect.Effects) (*relay6.Relay, error)
-	probe  func(ctx context.Context, p effect.Probe) (answers, asked bool)
+	prober network.Prober
 	routed func(tables map[int]uint32, anew bool) // sets the links that Routed tells of; anew: the core has forgotten some of it
 
 	fell bool // a link went down or away, and the core has forgotten which routes lead there
@@ -65,7 +65,7 @@ func (r *relay) Suspect(payload []byte) (of [16]byte) {
 
 // Probe asks a next hop whether it is there.
 func (r *relay) Probe(ctx context.Context, p effect.Probe) (answers, asked bool) {
-	return r.probe(ctx, p)
+	return r.prober.Ask(ctx, p)
 }
 
 // inlets are the links, as the rules of a core have them.

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -19,38 +18,8 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
-	"fairlead/internal/host/probe"
 	"fairlead/internal/host/store"
 )
-
-// answers reports whether a next hop answers, and, if a prefix is asked for, has used it lately.
-// asked is false if it could not be asked.
-func (d *player) answers(ctx context.Context, p effect.Probe) (there, asked bool) {
-	if p.Prefix.IsValid() && !d.uses(p) {
-		return false, true
-	}
-	there, err := probe.Answers(ctx, p.Index, p.NextHop.Addr, p.NextHop.LinkLayer)
-	if err != nil {
-		if times, due := d.relay.Notes.Once.Due("probe "+p.NextHop.Link, service.Now().Boot); due && ctx.Err() == nil {
-			d.House.Told.Warn("next hop not probed", "link", p.NextHop.Link, "error", err, "times", times)
-		}
-		return false, false
-	}
-	return there, true
-}
-
-// uses reports whether a next hop has lately sent from a prefix. If the filter cannot tell, it
-// returns true: then the answer to the probe decides.
-func (d *player) uses(p effect.Probe) bool {
-	ago, known, err := d.House.Filter.LastUsed(p.NextHop.Link, p.NextHop.LinkLayer, p.Prefix)
-	if err == nil && known {
-		return ago < binding.Claimed
-	}
-	if times, due := d.relay.Notes.Once.Due("uses "+p.NextHop.Link, service.Now().Boot); due {
-		d.House.Told.Warn("the filter does not tell whether a client uses its prefix: that it answers a probe is enough to keep it", "link", p.NextHop.Link, "error", err, "times", times)
-	}
-	return true
-}
 
 func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
 	c := section(cfg).Core(cfg.Peers, d.House.Identity.ID(), d.House.Host)

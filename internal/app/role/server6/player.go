@@ -67,7 +67,8 @@ func newPlayer(h *role.House) *player {
 	d.rivals = network.NewRivals(h.Told, network.IPv6, func() uint16 { return dhcp6.ServerPort })
 	d.server = &server{
 		net: net, lost: network.NewFailures(h.Told, once), build: d.buildCore,
-		notes: &notes.Notes{Log: h.Log, Privacy: h.Privacy, Feed: h.Feed, Hook: h.Hook, Once: once},
+		notes:  &notes.Notes{Log: h.Log, Privacy: h.Privacy, Feed: h.Feed, Hook: h.Hook, Once: once},
+		prober: network.Prober{Log: h.Told, Once: once, Filter: h.Filter},
 	}
 	d.configure(h.Config)
 	d.engine = engine.New(engine.Options[*server6.Server]{

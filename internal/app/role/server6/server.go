@@ -21,6 +21,7 @@ type server struct {
 	lost    *network.Failures
 	refused network.Refusals
 	notes   *notes.Notes
+	prober  network.Prober
 	build   func(now instant.Now, eff *effect.Effects) (*server6.Server, error)
 }
 
@@ -81,8 +82,10 @@ func (s *server) Suspect(payload []byte) (of [16]byte) {
 	return of
 }
 
-// Probe is not asked for.
-func (s *server) Probe(context.Context, effect.Probe) (answers, asked bool) { return false, false }
+// Probe asks a next hop.
+func (s *server) Probe(ctx context.Context, p effect.Probe) (answers, asked bool) {
+	return s.prober.Ask(ctx, p)
+}
 
 // inlets are the links as a core's rules have them.
 func inlets(core *server6.Server) network.Rules {
