@@ -19,14 +19,16 @@ import (
 // wilder is a world for bad input: everything is configured, the limits are low, and every now and then
 // something else happens.
 func wilder(tb testing.TB) *world {
-	return newWorld(tb, wild)
+	w := newWorld(tb, wild)
+	w.sender = alice
+	return w
 }
 
 func wild(c *server6.Config) {
 	everything(c)
 	c.Networks[0].Subnets[0].RapidCommit, c.Networks[2].Subnets[0].RapidCommit = true, true
 	c.Networks[0].Subnets[0].InterfaceIDs = [][]byte{[]byte("eth1")}
-	c.Links[0].Limits = delegation.Policy{ClientLimit: 4, LinkLimit: 40, HostLimit: 6}
+	c.Links[0].Limits = delegation.Policy{ClientLimit: 4, LinkLimit: 40, HostLimit: 6, Move: delegation.MoveAuto}
 }
 
 // seeds are whole messages for mutation: of each type, as they come from a client and through relay agents.
@@ -56,11 +58,19 @@ func seeds() (all [][]byte) {
 func (w *world) feed(relayed bool, payload []byte) {
 	w.sent, w.held, w.notes, w.drops, w.order = w.sent[:0], w.held[:0], w.notes[:0], w.drops[:0], w.order[:0]
 	given := bytes.Clone(payload)
-	p := alice.from(payload)
+	p := w.sender.from(payload)
 	if relayed {
 		p = fromRelay(payload)
 	}
 	got := w.packet(p)
+	for n := len(w.probes); n > 0; n = len(w.probes) { // those of one message come one by one
+		q := w.probes[0].Question
+		w.probes = w.probes[1:]
+		before := len(w.sent)
+		w.core.Probed(w.now, q, len(payload)%2 == 0, &w.eff)
+		w.carryOut()
+		got = append(got, w.sent[before:]...)
+	}
 	if !bytes.Equal(payload, given) {
 		w.Fatalf("the received octets were written to:\n was %x\n is  %x", given, payload)
 	}
@@ -121,7 +131,7 @@ func mutate(r *rand.Rand, b []byte) []byte {
 
 // stir is what else happens while packets come in.
 func (w *world) stir(r *rand.Rand) {
-	switch r.IntN(6) {
+	switch r.IntN(7) {
 	case 0:
 		most := 7200
 		if w.keepErr != nil {
@@ -146,6 +156,8 @@ func (w *world) stir(r *rand.Rand) {
 		w.clears(delegation.Selection{Link: "lan0"})
 	case 5:
 		w.core.SetTrace(nil)
+	case 6: // with a copy of her DUID, from her other address, or she herself
+		w.sender = []client{thieves["another host"], elsewhere, alice}[r.IntN(3)]
 	}
 }
 

@@ -53,6 +53,7 @@ type world struct {
 	sent   []effect.Send
 	held   []effect.Send  // datagrams that a failed change held back
 	probes []effect.Probe // that were not answered yet: at the end of a test there are none
+	sender client         // of what is fed
 	notes  []effect.Note
 	drops  []effect.Dropped
 	order  []string // what was done, in the order it was done

@@ -328,6 +328,14 @@ var mutations = []Mutation{
 		" || s.first(r) == nil", "", serve, "TestFloodOfRequests",
 	},
 	{
+		"", "a copied DUID takes the lease of a host that answers", dir + "server6/holder.go",
+		"if r.policy.Move != delegation.MoveProbe {", "if r.policy.Move <= delegation.MoveDeny {", serve, "TestCopiedDUID",
+	},
+	{
+		"", "a copied DUID gets another prefix in the place of one that stays", dir + "server6/learn.go",
+		"case x.refused:", "case false:", serve, "TestCopiedDUIDReplacesNothing",
+	},
+	{
 		"", "a client's message to a unicast address is answered", dir + "server6/request.go",
 		"} else if !r.p.Dest.IsMulticast() {", "} else if false {", serve, "TestRFC8415_16d_Unicast",
 	},
