@@ -56,6 +56,7 @@ func solicits(w *world) map[string]inbound.Packet {
 	}{
 		"new":      {alice, []option{iaNA(1), iaPD(2)}},
 		"hints":    {alice, []option{iaNA(1, named("2001:db8:1::1:abc")), iaPD(2, named("::/52")), iaPD(3, named("2001:db8:4012:3000::/60"))}},
+		"several":  {alice, []option{iaPD(2, named("::/52"), named("::/60"), named("::/52")), iaPD(3, named("2001:db8:4012:3000::/60"), named("2001:db8:4013:3000::/60"))}},
 		"known":    {bob, renewing.taken()},
 		"reserved": {somebody(0), []option{iaNA(1)}},
 		"too much": {alice, []option{iaNA(1), iaNA(2), iaNA(3), iaNA(4), iaNA(5), iaNA(6), iaNA(7), iaNA(8), iaNA(9)}},

@@ -63,6 +63,7 @@ func (r *request) readIAs() bool {
 		x := ia{code: c, kind: binding.Address, id: v.IAID, options: v.Options}
 		if c == dhcp6.OptionIAPD {
 			x.kind = binding.Prefix
+			x.readHints()
 		}
 		r.ias = append(r.ias, x)
 	}
@@ -109,21 +110,30 @@ func (s *Server) decide(r *request, x *ia) {
 	}
 	t := r.m.Type()
 	mayAdd := t != dhcp6.Rebind || known || r.subnet.RapidCommit
-	if !s.heed(r, x, mayAdd) || x.gives(r) {
+	wants := 0
+	if mayAdd && !(x.given(r) > 0 && (reserved || r.tells())) {
+		wants = x.hints.wants()
+	}
+	if !s.heed(r, x, wants) {
 		return
 	}
-	if !mayAdd {
-		// Another server may have given what the client names (RFC 8415 section 18.3.5).
-		if x.from == x.to {
-			x.status = dhcp6.StatusNoBinding
+	for x.given(r) < wants {
+		p, sn, ok := s.pick(r, x)
+		if !ok {
+			break
 		}
-		return
-	}
-	if p, sn, ok := s.pick(r, x); ok {
 		s.give(r, x, p, sn)
-		return
+		if x.given(r) < wants {
+			s.mark(r, x)
+		}
 	}
-	x.status = x.none()
+	switch {
+	case x.given(r) > 0:
+	case mayAdd:
+		x.status = x.none()
+	case x.from == x.to: // another server may have given what the client names (RFC 8415 section 18.3.5)
+		x.status = dhcp6.StatusNoBinding
+	}
 }
 
 // is reports whether a lease of the client is in the IA.
@@ -160,9 +170,14 @@ func (x *ia) has(r *request, p netip.Prefix) bool {
 	return slices.ContainsFunc(r.leases[x.from:x.to], func(l lease) bool { return l.prefix == p })
 }
 
-// gives reports whether the client has any lease by the answer, in that IA.
-func (x *ia) gives(r *request) bool {
-	return slices.ContainsFunc(r.leases[x.from:x.to], func(l lease) bool { return l.valid > 0 })
+// given is how many leases the client has by the answer, in that IA.
+func (x *ia) given(r *request) (n int) {
+	for i := x.from; i < x.to; i++ {
+		if r.leases[i].valid > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // saysAnything reports whether there is an IA in the answer that has a lease or a status.
@@ -222,11 +237,8 @@ func (x *ia) named(yield func(netip.Prefix) bool) {
 // replace gives a client that begins anew another prefix than it has, where it names one that is
 // free, or a length, and nothing that it has (RFC 8168 section 3.2).
 func (s *Server) replace(r *request, x *ia) bool {
-	if x.kind != binding.Prefix || r.tells() {
-		return false
-	}
-	bits := r.network.nearest(r, x.hint())
-	if bits == 0 {
+	bits := r.network.aim(r, int(x.hints.lengths[0]))
+	if r.tells() || bits == 0 {
 		return false
 	}
 	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
@@ -239,7 +251,7 @@ func (s *Server) replace(r *request, x *ia) bool {
 				return false
 			}
 		}
-		if p.Bits() == bits {
+		if slices.ContainsFunc(x.hints.lengths[:x.hints.n], func(bits uint8) bool { return r.network.aim(r, int(bits)) == p.Bits() }) {
 			return false
 		}
 	}
@@ -258,10 +270,10 @@ func (s *Server) replace(r *request, x *ia) bool {
 	return false
 }
 
-// heed looks at what the client names in an IA. It is given, where it is free, the IA has nothing
-// yet, and leases may be added. A Renew or Rebind is told what its client must not use any more. False:
+// heed looks at what the client names in an IA. It is given, where it is free, and the IA has fewer leases
+// than the client wants. A Renew or Rebind is told what its client must not use any more. False:
 // the whole IA is refused, as a Request names an address of another link (RFC 8415 section 18.3.2).
-func (s *Server) heed(r *request, x *ia, mayAdd bool) bool {
+func (s *Server) heed(r *request, x *ia, wants int) bool {
 	t := r.m.Type()
 	for p := range x.named {
 		if t == dhcp6.Request && x.kind == binding.Address && !r.network.onLink(p.Addr()) {
@@ -272,7 +284,7 @@ func (s *Server) heed(r *request, x *ia, mayAdd bool) bool {
 		if x.has(r, p) {
 			continue
 		}
-		if mayAdd && !x.gives(r) {
+		if x.given(r) < wants {
 			if sn := s.permitted(r, p, x.kind); sn != nil && s.isFree(r, x, p) && s.room(r, x, false) {
 				s.give(r, x, p, sn)
 				continue
@@ -297,7 +309,7 @@ func (s *Server) isForeign(r *request, x *ia, p netip.Prefix) bool {
 func (s *Server) mark(r *request, x *ia) {
 	for j := x.from; j < x.to; j++ {
 		l := &r.leases[j]
-		if pl := s.networks.poolOf(l.prefix); l.valid > 0 && pl != nil && s.table.Find(l.prefix) == nil {
+		if pl := s.networks.poolOf(l.prefix); l.valid > 0 && !l.marked && pl != nil && s.table.Find(l.prefix) == nil {
 			l.marked = pl.Take(l.prefix)
 		}
 	}

@@ -48,7 +48,7 @@ func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 				s.askOther(now, e, eff)
 			}
 		}
-		if refused && !x.gives(r) {
+		if refused && x.given(r) == 0 {
 			x.status = x.none()
 		}
 		if x.limit != binding.NoReason {

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/server6"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -122,6 +124,105 @@ func TestRFC8168_3_5b_RenewWithAHint(t *testing.T) {
 	w.reconfigure(lengths("2001:db8:5000::/40", 56, 48, 60))
 	if got := w.asks(alice, dhcp6.Renew, iaPD(1, named(had.only().String()), named("::/48"))).ias[0].leases; len(got) != 2 || got[0].valid != 0 || got[1].prefix.Bits() != 48 {
 		t.Errorf("%+v, want what it had with 0, and one of 48 bits", got)
+	}
+}
+
+// Section 18.3.9: the server "MAY use the prefix contained in the "IPv6-prefix" field and/or the prefix length
+// contained in the "prefix-length" field as hints about the prefixes the client would like to receive": of two
+// it gives two.
+func TestRFC8415_18_3_9j_SeveralHints(t *testing.T) {
+	bits := func(a answer) (all []int) {
+		for _, l := range a.ias[0].leases {
+			if l.valid > 0 {
+				all = append(all, l.prefix.Bits())
+			}
+		}
+		return all
+	}
+	const ours = "2001:db8:4012:3400::/56"
+	for _, tc := range []struct {
+		name string
+		asks []string
+		want []int
+	}{
+		{"lengths", []string{"::/60", "::/56", "::/60"}, []int{60, 56, 60}},
+		{"lengths that there are not", []string{"::/40", "::/64", "::/64"}, []int{48, 60, 60}},
+		{"prefixes", []string{ours, "2001:db8:4077::/48"}, []int{56, 48}},
+		{"a prefix, and a length in case there is not", []string{ours, "::/60"}, []int{56}},
+		{"a prefix that there is not, and a length for that case", []string{"2001:db8:7777::/56", "::/60"}, []int{60}},
+		{"two prefixes, of which there is one", []string{"2001:db8:7777::/60", ours}, []int{56, 60}},
+		{"two prefixes, of which there is one, and a length for the other", []string{"2001:db8:7777::/60", ours, "::/52"}, []int{56, 52}},
+		{"two prefixes that overlap", []string{ours, "2001:db8:4012:3000::/52"}, []int{56, 52}},
+		{"the same one twice", []string{ours, ours}, []int{56, 56}},
+		{"more than one client gets", slices.Repeat([]string{"::/60"}, 20), []int{60, 60, 60, 60, 60, 60, 60, 60}},
+		{"nothing that means anything", []string{"::/0", "::/0"}, []int{56}},
+	} {
+		w := newWorld(t, lengths("2001:db8:4000::/40", 56, 48, 60), limits(func(p *delegation.Policy) { p.ClientLimit = 20 }))
+		var inner []option
+		for _, p := range tc.asks {
+			inner = append(inner, named(p))
+		}
+		got := w.obtains(alice, iaPD(1, inner...))
+		if !slices.Equal(bits(got), tc.want) || got.ias[0].status >= 0 {
+			t.Errorf("%s: %q, want %v bits", tc.name, got.leases(), tc.want)
+		}
+		w.agrees()
+		if again := w.asks(alice, dhcp6.Renew, got.taken()...); again.leases() != got.leases() {
+			t.Errorf("%s: the Renew gets %q, want %q", tc.name, again.leases(), got.leases())
+		}
+		// A client that begins anew has them all again, and after they have expired as well.
+		for _, since := range []time.Duration{0, 4001 * time.Second} {
+			w.sleep(since)
+			if again := w.obtains(alice, iaPD(1, inner...)); !slices.Equal(sortedLeases(again), sortedLeases(got)) {
+				t.Errorf("%s: %v later %q, want %q", tc.name, since, again.leases(), got.leases())
+			}
+		}
+		w.asks(alice, dhcp6.Release, got.taken()...)
+		if len(w.holds()) != 0 {
+			t.Errorf("%s: after the Release %q", tc.name, w.holds())
+		}
+	}
+}
+
+// sortedLeases are the prefixes of an answer's only IA.
+func sortedLeases(a answer) (all []string) {
+	for _, l := range a.ias[0].leases {
+		all = append(all, l.prefix.String())
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Of several prefixes that a client asks for, it gets as many as there are and as its limit permits.
+func TestSeveralHintsWithBounds(t *testing.T) {
+	three := iaPD(1, named("::/56"), named("::/56"), named("::/56"))
+	w := newWorld(t, lengths("2001:db8:4000::/55", 56, 56, 56))
+	if got := w.obtains(alice, three); len(got.ias[0].leases) != 2 || got.ias[0].status >= 0 {
+		t.Errorf("of a pool with two: %q", got.leases())
+	}
+	if got := w.asks(bob, dhcp6.Request, three); got.leases() != "PD 1: status 6" {
+		t.Errorf("of a pool that is empty: %q", got.leases())
+	}
+	w.agrees()
+	w = newWorld(t, limits(func(p *delegation.Policy) { p.ClientLimit = 4 }))
+	got := w.obtains(alice, three, iaPD(2, named("::/56"), named("::/56")), iaPD(3))
+	if len(got.ias[0].leases) != 3 || len(got.ias[1].leases) != 1 || got.ias[1].status >= 0 || got.ias[2].status != 6 {
+		t.Errorf("with a limit of four: %q", got.leases())
+	}
+	if met := w.core.LimitsMet(); len(met) != 1 {
+		t.Errorf("%+v, want the limit that is met", met)
+	}
+	w.agrees()
+	// What a client names beside what it renews is nothing that it has.
+	w = newWorld(t)
+	one := w.obtains(alice, iaPD(1)).only().String()
+	renewed := w.asks(alice, dhcp6.Renew, iaPD(1, named(one), named("2001:db8:40ff:ff00::/56"), named("::/56"), named("::/56")))
+	if want := "PD 1: " + one + " 3000/4000 2001:db8:40ff:ff00::/56 0/0"; renewed.leases() != want {
+		t.Errorf("%q, want %q", renewed.leases(), want)
+	}
+	// Of addresses a client gets one in an IA.
+	if got := w.asks(bob, dhcp6.Request, iaNA(1, named("2001:db8:1::1:7"), named("2001:db8:1::1:8"))); got.onlyAddr() != "2001:db8:1::1:7" {
+		t.Errorf("%q", got.leases())
 	}
 }
 

@@ -28,23 +28,66 @@ func (r *request) mayUse(p *leasePool) bool {
 	return r.mayHave(p.class) && (!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))
 }
 
-// hint is the length of prefix that a client asks for: one by itself, else that of the first prefix
-// that it names; 0: none (RFC 8168).
-func (x *ia) hint() (bits int) {
+// maxHints bounds how many prefixes a client gets in one IA_PD by asking for them.
+const maxHints = 8
+
+// hints are what a client asks for in an IA_PD (RFC 8168): lengths by themselves, and prefixes, whose lengths
+// count where they are not to be had. A length beside a prefix is for that case, and asks for no second
+// prefix. Two lengths, or two prefixes, ask for two (RFC 8415 section 18.3.9: the server MAY use them as hints
+// about the prefixes that the client would like to receive).
+type hints struct {
+	lengths      [maxHints]uint8 // those by themselves first
+	n            int
+	alone, named int // lengths by themselves, and prefixes
+}
+
+// readHints reads the hints of an IA_PD.
+func (x *ia) readHints() {
+	h := &x.hints
+	var named [maxHints]uint8
 	for c, payload := range x.options.All() {
-		if c != dhcp6.OptionIAPrefix || x.kind != binding.Prefix {
+		if c != dhcp6.OptionIAPrefix {
 			continue
 		}
 		v, err := dhcp6.ParseIAPrefix(payload)
 		switch {
 		case err != nil || v.Prefix.Bits() == 0:
-		case v.Prefix.Addr().IsUnspecified():
-			return v.Prefix.Bits()
-		case bits == 0:
-			bits = v.Prefix.Bits()
+		case !v.Prefix.Masked().Addr().IsUnspecified():
+			if h.named < maxHints {
+				named[h.named] = uint8(v.Prefix.Bits())
+				h.named++
+			}
+		case h.alone < maxHints:
+			h.lengths[h.alone] = uint8(v.Prefix.Bits())
+			h.alone++
 		}
 	}
-	return bits
+	h.n = h.alone + copy(h.lengths[h.alone:], named[:h.named])
+}
+
+// wants is how many leases a client wants in an IA.
+func (h *hints) wants() int { return max(h.alone, h.named, 1) }
+
+// missing is the length of the next prefix for an IA: the first one of the hints that no lease of the answer
+// has, nor stands in for; 0: any.
+func (r *request) missing(x *ia) int {
+	open, others := x.hints.lengths, 0
+	n := x.hints.n
+	for _, l := range r.leases[x.from:x.to] {
+		if l.valid == 0 {
+			continue
+		}
+		i := slices.IndexFunc(open[:n], func(bits uint8) bool { return r.network.aim(r, int(bits)) == l.prefix.Bits() })
+		if i < 0 {
+			others++
+			continue
+		}
+		n = i + copy(open[i:], open[i+1:n])
+	}
+	if others < n {
+		return int(open[others])
+	}
+	return 0
 }
 
 // nearest is the length that a client gets which asks for bits: that, else the next shorter one; 0
@@ -53,6 +96,21 @@ func (nw *network) nearest(r *request, bits int) (found int) {
 	for _, pl := range nw.pools[binding.Prefix] {
 		if pl.least <= bits && r.mayUse(pl) {
 			found = max(found, min(bits, pl.most))
+		}
+	}
+	return found
+}
+
+// aim is the length that is looked for first where a client asks for bits: the nearest one, else the next longer
+// one; 0 where there is none, or it asks for none.
+func (nw *network) aim(r *request, bits int) int {
+	found := nw.nearest(r, bits)
+	if found > 0 || bits == 0 {
+		return found
+	}
+	for _, pl := range nw.pools[binding.Prefix] {
+		if r.mayUse(pl) && (found == 0 || pl.least < found) {
+			found = pl.least
 		}
 	}
 	return found
@@ -141,11 +199,12 @@ func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, bool) {
 	if !s.room(r, x, false) {
 		return netip.Prefix{}, nil, false
 	}
-	hint, pools := x.hint(), r.network.pools[x.kind]
-	nearest := r.network.nearest(r, hint)
-	if p, waits := s.quarantine.whose[s.placeOf(r, x)]; waits && (hint == 0 || p.Bits() == nearest) && s.isOpen(r, p) {
-		if sn := s.permitted(r, p, x.kind); sn != nil {
-			return p, sn, true
+	hint, pools := r.missing(x), r.network.pools[x.kind]
+	for p := range s.quarantine.waitingFor(s.placeOf(r, x)) {
+		if (hint == 0 || p.Bits() == r.network.aim(r, hint)) && s.isOpen(r, p) {
+			if sn := s.permitted(r, p, x.kind); sn != nil {
+				return p, sn, true
+			}
 		}
 	}
 	for _, pl := range pools {
@@ -156,7 +215,7 @@ func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, bool) {
 			return p, pl.subnet, true
 		}
 	}
-	for bits := nearest; bits > 0; bits = r.network.nearest(r, bits-1) {
+	for bits := r.network.nearest(r, hint); bits > 0; bits = r.network.nearest(r, bits-1) {
 		for _, pl := range pools {
 			if p, ok := s.search(r, x, pl, bits); ok {
 				return p, pl.subnet, true

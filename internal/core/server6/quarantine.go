@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"encoding/binary"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -32,7 +33,7 @@ type quarantine struct {
 	declined map[netip.Prefix]declined
 	by       map[linkaddr.Addr]int // how many of them a host has declined, where that is known
 	waiting  map[netip.Prefix]waiting
-	whose    map[place]netip.Prefix // what waits, by whom it waits for
+	whose    map[place]netip.Prefix // what waits, by whom it waits for; of several the next ones are in the next places
 	ends     endings
 }
 
@@ -119,7 +120,8 @@ func (s *Server) await(until instant.Instant, b *binding.Binding, cleared bool) 
 		return
 	}
 	x := waiting{until, place{b.Link, s.number(b.Kind, []byte(b.Client.DUID()), b.IAID)}, cleared}
-	s.quarantine.waiting[b.Prefix], s.quarantine.whose[x.of] = x, b.Prefix
+	s.quarantine.waiting[b.Prefix] = x
+	s.quarantine.whose[s.quarantine.freePlace(x.of)] = b.Prefix
 	heap.Push(&s.quarantine.ends, ending{b.Prefix, until})
 	if !cleared {
 		pl.late = append(pl.late, late{b.Prefix, until})
@@ -133,8 +135,38 @@ func (q *quarantine) leave(p netip.Prefix) {
 		return
 	}
 	delete(q.waiting, p)
-	if q.whose[x.of] == p {
-		delete(q.whose, x.of)
+	for at := x.of; ; at.number++ {
+		switch q.whose[at] {
+		case p:
+			last := q.freePlace(at)
+			last.number--
+			q.whose[at] = q.whose[last]
+			delete(q.whose, last)
+			return
+		case netip.Prefix{}:
+			return
+		}
+	}
+}
+
+// freePlace is the first place from an IA's on that has nothing.
+func (q *quarantine) freePlace(at place) place {
+	for {
+		if _, taken := q.whose[at]; !taken {
+			return at
+		}
+		at.number++
+	}
+}
+
+// waitingFor yields what waits for an IA.
+func (q *quarantine) waitingFor(at place) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for ; ; at.number++ {
+			if p, waits := q.whose[at]; !waits || !yield(p) {
+				return
+			}
+		}
 	}
 }
 

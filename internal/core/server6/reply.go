@@ -130,7 +130,7 @@ func (r *request) writeIA(b []byte, x *ia, t1, t2 dhcp6.Lifetime) (_ []byte, err
 	if x.from == x.to && x.status == dhcp6.StatusSuccess {
 		return b, nil
 	}
-	if !x.gives(r) {
+	if x.given(r) == 0 {
 		t1, t2 = 0, 0
 	}
 	b, mark := dhcp6.BeginIA(b, x.code, x.id, t1, t2)

@@ -58,7 +58,8 @@ type ia struct {
 	kind     binding.Kind
 	id       uint32
 	options  dhcp6.Options // as the client sent them
-	from, to int           // in request.leases
+	hints    hints
+	from, to int // in request.leases
 	status   dhcp6.StatusCode
 	limit    binding.Reason // that one more lease would exceed
 	refused  bool           // it takes back what another host keeps, and gets nothing

@@ -377,7 +377,7 @@ var mutations = []Mutation{
 	},
 	{
 		"", "a length that clients ask for is not heeded", dir + "server6/pick.go",
-		"hint, pools := x.hint(), r.network.pools[x.kind]", "hint, pools := 0, r.network.pools[x.kind]", serve, "TestRFC8168_3_2_LengthHint",
+		"hint, pools := r.missing(x), r.network.pools[x.kind]", "hint, pools := 0, r.network.pools[x.kind]", serve, "TestRFC8168_3_2a_LengthHint",
 	},
 	{
 		"", "a Relay-reply comes back without the interface-id", dir + "server6/reply.go",
