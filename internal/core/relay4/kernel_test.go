@@ -253,6 +253,10 @@ func TestStrictLinkIsRenamedAndMoved(t *testing.T) {
 	w.obtain(carol, "10.0.0.77", 600)
 	w.setLink("lan7", func(l *links.Link) { l.VRF, l.Table = "blue", 11 })
 	w.wantKernel("where the address is another's", []string{checked1, "checked-ipv4 lan7", "source-strict lan1 02:00:5e:00:53:0c 10.0.0.77/32"}, []string{"10.0.0.77/32 dev 11 table 11 metric 8700"})
+	w.sleep(0) // the names are kept
+	w.restored("another boot")
+	w.compare()
+	w.wantKernel("restarted", []string{checked1, "checked-ipv4 lan7", "source-strict lan1 02:00:5e:00:53:0c 10.0.0.77/32"}, []string{"10.0.0.77/32 dev 11 table 11 metric 8700"})
 }
 
 // A point-to-point interface says little about who is at its other end. What was leased there

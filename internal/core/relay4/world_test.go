@@ -3,6 +3,7 @@ package relay4_test
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -88,10 +89,8 @@ func newWorld(tb testing.TB, change ...func(*world)) *world {
 // start has a core hear of the links.
 func (w *world) start(core *relay4.Relay) {
 	w.core = core
-	for _, name := range []string{"up0", "dum0", "lan0", "lan1"} {
-		if l, ok := w.links[name]; ok {
-			w.core.SetLink(l, &w.eff)
-		}
+	for _, name := range slices.Sorted(maps.Keys(w.links)) {
+		w.core.SetLink(w.links[name], &w.eff)
 	}
 	w.carryOut()
 }

@@ -217,7 +217,11 @@ var mutations = []Mutation{
 		"case known && began.line == l.line:", "case known:", four, "TestStrictOnPointToPointLinks",
 	},
 	{
-		"", "a lease is routed where its address is another client's", dir + "relay4/kernel.go",
+		"", "a lease is routed where its address is another client's", dir + "ledger/ledger.go",
+		"if d.VRF != vrf {\n\t\t\tops = l.deleted", "if false {\n\t\t\tops = l.deleted", four, "TestStrictLinkIsRenamedAndMoved",
+	},
+	{
+		"", "a lease that is restored is routed where its address is another client's", dir + "relay4/kernel.go",
 		"return l != nil && l.VRF != d.VRF", "return l != nil && false", four, "TestStrictLinkIsRenamedAndMoved",
 	},
 	{
