@@ -14,14 +14,14 @@ type traffic struct {
 	done chan struct{}
 
 	mu      sync.Mutex      // guards all following fields
-	pending map[uint32]bool // transaction-ids of what was asked; false once it was answered
+	pending map[uint32]bool // by transaction-id: the messages that were sent; false if answered
 }
 
 // between is how long the client waits before it asks again.
 const between = 300 * time.Millisecond
 
-// busy has the client ask again and again until stop is called. Nobody else may
-// use the client meanwhile.
+// busy makes the client ask again and again until stop is called. Nothing else may use the client
+// meanwhile.
 func (c *chain) busy() *traffic {
 	f := &traffic{end: make(chan struct{}), done: make(chan struct{}), pending: make(map[uint32]bool)}
 	go func() {
@@ -40,7 +40,7 @@ func (c *chain) busy() *traffic {
 	return f
 }
 
-// ask sends one Solicit, and takes what comes back for a moment.
+// ask sends one Solicit, and receives answers for a moment.
 func (f *traffic) ask(c *chain) {
 	message := c.solicit()
 	if m, err := dhcp6.ParseMessage(message); err == nil && c.asker.Send(message) == nil {
@@ -53,7 +53,7 @@ func (f *traffic) ask(c *chain) {
 		if err != nil {
 			return
 		}
-		// What was asked before may be answered late.
+		// An earlier message may be answered late.
 		if m, err := dhcp6.ParseMessage(p.Data); err == nil {
 			f.mu.Lock()
 			if f.pending[m.TransactionID()] {
@@ -64,13 +64,13 @@ func (f *traffic) ask(c *chain) {
 	}
 }
 
-// stop ends it, and returns when it has ended. It may be called again.
+// stop ends the asking, and returns when it has ended. It may be called again.
 func (f *traffic) stop() {
 	f.once.Do(func() { close(f.end) })
 	<-f.done
 }
 
-// count is how often the client has asked, and how often it was answered.
+// count returns how often the client has asked, and how often it was answered.
 func (f *traffic) count() (asked, answered int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

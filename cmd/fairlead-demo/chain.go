@@ -14,7 +14,7 @@ import (
 	"fairlead/internal/lab/script"
 )
 
-// hops is the story of messages that nobody on the way can read.
+// hops is the story of messages that nobody between the hosts can read.
 var hops = story{
 	limit:    8 * time.Minute, // a minute is enough, but the machine may be emulated and busy
 	packages: "demo-ipsec",
@@ -41,24 +41,24 @@ var (
 	chainPool     = netip.MustParsePrefix("2001:db8:1100::/40")
 )
 
-// subscriber is who the customer is. Kea has prefixes for nobody else.
+// subscriber identifies the customer. Kea has prefixes for no other subscriber.
 const subscriber = "ms-jones-line-7"
 
-// ample is for what must happen, be it in an emulated machine.
+// ample is the time to wait for what surely happens, even in an emulated machine.
 const ample = 90 * time.Second
 
-// chain is the network of the story and where the story is. The client's
-// messages are our own, all other programs are as operators have them.
+// chain is the network of the story, and the state of the story. The client's messages are made
+// by the demo; all other programs are those that operators have.
 type chain struct {
 	*stage
 	client, relaya, relayb, server *lab.Node
 	asker                          *script.Client
 	a, b, guard                    *relay.Relay
-	charons                        [3]*ike.Charon // at relaya, relayb, server
+	charons                        [3]*ike.Charon // on relaya, relayb and the server
 	wires                          [2]*wire       // relaya to relayb, relayb to server
 }
 
-// wire is what passes between two hosts.
+// wire has what passes between two hosts.
 type wire struct {
 	name    string
 	node    *lab.Node
@@ -66,7 +66,7 @@ type wire struct {
 	capture *capture.Capture
 }
 
-// lead goes through the story.
+// lead tells the story.
 func (c *chain) lead(ctx context.Context) error {
 	c.ctx = ctx
 	c.write("%s\n", c.paint(bold, "Fairlead: what relays and servers say to each other, under IPsec (RFC 8213)"))
@@ -89,8 +89,8 @@ func (c *chain) lead(ctx context.Context) error {
 	})
 }
 
-// findESP fails on a kernel without ESP. It also has the kernel load what it needs
-// for that, which takes seconds in an emulated machine.
+// findESP fails on a kernel without ESP. It also makes the kernel load what ESP needs, which
+// takes seconds in an emulated machine.
 func (c *chain) findESP() error {
 	probe, err := c.net.Node("probe")
 	if err != nil {
@@ -139,7 +139,7 @@ func (c *chain) build() error {
 	return c.startKea()
 }
 
-// linger says how to talk to what is there.
+// linger prints commands by which the network can be examined.
 func (c *chain) linger() {
 	c.suggest("A shell on each host:", shells(c.client, c.relaya, c.relayb, c.server)...)
 	if c.guard != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestDemoESP gives the story of IPsec. In the virtual machine all of it holds; a
-// kernel without ESP is told of, and how to see the demo all the same.
+// TestDemoESP runs the story of IPsec. In the virtual machine all of it holds. On a kernel
+// without ESP, the demo says so, and how to see it nevertheless.
 func TestDemoESP(t *testing.T) {
 	var out strings.Builder
 	err := give(t.Context(), options{Limit: unhurried, IPsec: true, Out: &out, Binary: build(t)})

@@ -10,11 +10,10 @@ import (
 	"fairlead/internal/lab/script"
 )
 
-// portOf is what the relay next to the client says of the port, which is not
-// sensitive.
+// portOf is what the relay next to the client says about the port. It is not sensitive.
 const portOf = "port-d1"
 
-// configurationA is that of relaya: one peer, and the customer's link.
+// configurationA returns the configuration of relaya: one peer, and the customer's link.
 func configurationA(protection string) string {
 	return fmt.Sprintf(`peers:
   - name: relayb
@@ -30,7 +29,7 @@ func configurationA(protection string) string {
 `, addressBelow, addressA, protection, subscriber, enterprise, "port-{interface}")
 }
 
-// configurationB is that of relayb: a peer on either side.
+// configurationB returns the configuration of relayb: one peer on each side.
 func configurationB(below, above string) string {
 	return fmt.Sprintf(`peers:
   - name: server
@@ -47,10 +46,10 @@ func configurationB(below, above string) string {
 `, addressServer, addressAbove, above, addressA, addressBelow, below)
 }
 
-// unprotected is what a stanza says so that messages travel in clear.
+// unprotected is the part of a stanza by which messages travel in clear.
 const unprotected = "    protection: none\n"
 
-// naive shows what a relay that knows nothing of protection tells everybody.
+// naive shows what a relay that knows nothing of protection reveals to everybody.
 func (c *chain) naive() (err error) {
 	c.say("On relaya runs ISC dhcrelay, told who the customer is; relayb takes its messages in clear, and passes them on in clear:")
 	if c.b, err = relay.Start(c.relayb, relay.Config{Binary: c.binary, Text: configurationB(unprotected, unprotected)}); err != nil {
@@ -79,7 +78,7 @@ func (c *chain) naive() (err error) {
 	return nil
 }
 
-// discreet shows what Fairlead leaves out towards a peer that is not protected.
+// discreet shows what Fairlead leaves out in messages to a peer that is not protected.
 func (c *chain) discreet() (err error) {
 	c.say("Now Fairlead runs on relaya. It is told the same of the customer, and that its hop has no protection:")
 	if c.a, err = relay.New(c.relaya, relay.Config{Binary: c.binary, Text: configurationA(unprotected)}); err != nil {
@@ -108,7 +107,7 @@ func (c *chain) discreet() (err error) {
 	return err
 }
 
-// obtain has the client ask for a prefix, and take it.
+// obtain makes the client ask for a prefix and accept it.
 func (c *chain) obtain() (netip.Prefix, error) {
 	reply, err := c.asker.Obtain(ample, 1)
 	if err != nil {
@@ -121,5 +120,5 @@ func (c *chain) obtain() (netip.Prefix, error) {
 	return got[0].Prefix, nil
 }
 
-// seconds is a time as it is told.
+// seconds returns a time as the story writes it.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

@@ -10,7 +10,7 @@ import (
 	"fairlead/internal/lab/relay"
 )
 
-// crash kills the relay and starts it again.
+// crash kills the relay, and starts it again.
 func (t *tour) crash() error {
 	before, err := kernel(t.edge)
 	if err != nil {
@@ -68,7 +68,7 @@ func (t *tour) kill(r *relay.Relay) error {
 	return nil
 }
 
-// comeBack starts it again.
+// comeBack starts a program again.
 func (t *tour) comeBack(r *relay.Relay) error {
 	if err := r.Start(); err != nil {
 		return err
@@ -77,8 +77,8 @@ func (t *tour) comeBack(r *relay.Relay) error {
 	return nil
 }
 
-// routed checks that homes on one machine have their routes there. The claim has a place for
-// the name of a home.
+// routed checks that the homes on one machine have their routes there. claim has a placeholder
+// for the name of a home.
 func (t *tour) routed(claim string, homes ...*home) error {
 	out, err := t.in(homes[0].router, "ip", "-6", "route", "show", "proto", "87")
 	if err != nil {
@@ -90,8 +90,8 @@ func (t *tour) routed(claim string, homes ...*home) error {
 	return nil
 }
 
-// damage takes a home's route away, and all that is in one of the filter's sets for prefixes as
-// long as the home's.
+// damage deletes a home's route, and all elements of one of the filter's sets for prefixes of
+// that length.
 func (t *tour) damage(h *home, set string) error {
 	if _, err := t.in(h.router, "ip", "-6", "route", "del", h.prefix.String(), "dev", h.port, "proto", "87"); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (t *tour) damage(h *home, set string) error {
 	return err
 }
 
-// mended waits until the kernel of a node has of Fairlead what it had before: the first
+// mended waits until Fairlead's part of the kernel of a node is as it was before. The first
 // comparison reads the filter while packets pass already.
 func (t *tour) mended(d *lab.Node, before string) {
 	_ = until(t.ctx, pace, patience, "the filter is mended", func() bool {
@@ -114,11 +114,10 @@ func (t *tour) mended(d *lab.Node, before string) {
 	_ = t.check(err, "a moment later routes and filter are as they were before, line for line")
 }
 
-// leftByPackets are the sets of the filter whose elements packets make.
+// leftByPackets matches the sets of the filter whose elements packets make.
 var leftByPackets = regexp.MustCompile(`(?s)\tset (answers|noting|spoofing|spoofed-sources) \{.*?\n\t\}`)
 
-// kernel is what the kernel of a node has of Fairlead, without what packets change
-// there.
+// kernel returns Fairlead's part of the kernel of a node, without what packets change there.
 func kernel(d *lab.Node) (string, error) {
 	routes, err := d.IP("-6 route show proto 87 table all")
 	if err != nil {
@@ -141,7 +140,7 @@ func (t *tour) clientMessages() (int, error) {
 	return sum, nil
 }
 
-// renews has a home's dhcpcd renew, and checks that it keeps its prefix.
+// renews makes a home's dhcpcd renew, and checks that it keeps its prefix.
 func (t *tour) renews(h *home) error {
 	filter := fmt.Sprintf("ipv6.addr == %s && (dhcpv6.msgtype == %d || dhcpv6.msgtype == %d)", h.linkLocal, renew, reply)
 	before, err := h.wire.Fields(filter, "frame.number")

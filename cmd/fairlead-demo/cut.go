@@ -10,10 +10,10 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// solicit is a message of the client that asks for a prefix.
+// solicit returns a message by which the client asks for a prefix.
 func (c *chain) solicit() []byte { return c.asker.Message(dhcp6.Solicit, script.IAPD(1)) }
 
-// deleted takes the SAs of relayb away, and waits until they are back.
+// deleted deletes the SAs of relayb, and waits until they are back.
 func (c *chain) deleted() error {
 	if err := c.record(); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (c *chain) deleted() error {
 	return nil
 }
 
-// killed takes strongSwan and the SAs of relayb away, and gives it back.
+// killed kills strongSwan on relayb, deletes the SAs, and starts strongSwan again.
 func (c *chain) killed() error {
 	if err := c.record(); err != nil {
 		return err
@@ -93,10 +93,10 @@ func (c *chain) killed() error {
 	return nil
 }
 
-// asks is how often the client asks in vain.
+// asks is how often the client asks without an answer.
 const asks = 6
 
-// problemOf is the first thing that a relay says is wrong with a hop.
+// problemOf returns the first problem of a hop that a relay reports.
 func (c *chain) problemOf(socket string) string {
 	peers, err := api.NewClient(socket).Peers(c.ctx)
 	if err != nil {
@@ -112,7 +112,7 @@ func (c *chain) problemOf(socket string) string {
 	return ""
 }
 
-// nothingInClear checks both cables since the recording began.
+// nothingInClear checks everything that has passed both cables since the recording began.
 func (c *chain) nothingInClear() {
 	for _, w := range c.wires {
 		esp, err := w.onlyESP()

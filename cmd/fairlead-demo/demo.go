@@ -1,21 +1,21 @@
-// Command fairlead-demo makes a small access network on this machine, lets other
-// people's DHCP clients talk to Fairlead, as relay and as server, and says in plain English
-// what happens, step by step. The DHCPv4 server is Kea; `fairlead-demo --server kea` has Kea
-// for DHCPv6 too, and says which steps it lacks then. `fairlead-demo --ipsec` tells another story, of messages
-// between relays and server that nobody on the way can read (RFC 8213); see chain.
+// Command fairlead-demo makes a small access network on this machine, lets DHCP clients of other
+// authors talk to Fairlead, as a relay and as a server, and says in plain English what happens,
+// step by step. The DHCPv4 server is Kea. `fairlead-demo --server kea` uses Kea for DHCPv6 too,
+// and says which steps it then leaves out. `fairlead-demo --ipsec` tells another story, of
+// messages between relays and server that nobody between them can read (RFC 8213); see chain.
 //
-// It is not a test of Fairlead against itself. What a step claims is seen with
-// foreign eyes: octets by tcpdump and tshark, routes by ip, the filter by nft,
-// reachability by ping. What Fairlead says of itself is shown, and never counts.
+// It is not a test of Fairlead against itself. What a step claims is checked by other programs:
+// octets by tcpdump and tshark, routes by ip, the filter by nft, reachability by ping. What
+// Fairlead reports about itself is shown, but proves nothing.
 //
 //	home1 dhcpcd    c0 --------- d1 .
 //	home2 dhcp6c    c0 --.          edge u0 --- k0 core k1 --- s0 server
 //	neighbour       c0 --switch- d2 .                         d3
 //	home3 dhcpcd    c0 ---------------------------------------'
 //
-// Everything is in network namespaces of its own and goes away with them. give
-// may be called once at a time; it leads the network from one goroutine and
-// tears it down, when it is interrupted, from another.
+// Everything is in network namespaces of the demo's own, which are removed at the end. give must
+// not be called again while it runs. It builds the network and tells the story in one goroutine,
+// and if it is interrupted, removes the network from another.
 //
 // The steps show RFC 8987 (G-1 to G-3, G-5, R-1 to R-3, R-5, S-1, O-1), RFC 8415
 // section 19, RFC 6939, RFC 4649 and option 53 of RFC 5460; for DHCPv4 RFC 3046 and
@@ -38,17 +38,17 @@ import (
 	"fairlead/internal/lab"
 )
 
-// options say how the demo is given.
+// options say how the demo is shown.
 type options struct {
 	// IPsec tells the story of protected hops instead of that of prefixes.
 	IPsec bool
-	// Kea has Kea's DHCPv6 server in the place of Fairlead's.
+	// Kea uses Kea's DHCPv6 server in the place of Fairlead's.
 	Kea bool
-	// Keep leaves the network running after the last step, until a line comes
-	// from In or a signal.
+	// Keep leaves the network running after the last step, until a line comes from In, or a
+	// signal.
 	Keep bool
-	// Out is where the story goes: standard output if nil. It is coloured if
-	// it is a terminal.
+	// Out is where the story is written: standard output if nil. It is coloured if Out is a
+	// terminal.
 	Out io.Writer
 	// In is where Keep waits for Enter: standard input if nil.
 	In *os.File
@@ -58,24 +58,24 @@ type options struct {
 	Binary string
 }
 
-// What give may answer beside what goes wrong with the network itself.
+// Errors of give that do not come from the network itself.
 var (
 	errFailed      = errors.New("not everything held")
 	errInterrupted = errors.New("interrupted")
 	errTooLong     = errors.New("not done in time")
 )
 
-// story is what is told on a stage.
+// story is a sequence of steps, told on a stage.
 type story struct {
 	limit    time.Duration // how long it may take
-	packages string        // what scripts/packages calls its programs
-	programs []string      // besides the shell
-	// tell is given what all stories have, and returns how they are led, and how
-	// they are looked at when they are kept.
+	packages string        // the name for its programs in scripts/packages
+	programs []string      // beside the shell
+	// tell gets what all stories have in common. It returns a function that tells the story, and
+	// a function that prints how to examine the network if it is kept.
 	tell func(*stage, options) (lead func(context.Context) error, linger func())
 }
 
-// prefixes is the story of the main job.
+// prefixes is the story of delegated prefixes.
 var prefixes = story{
 	limit:    115 * time.Second,
 	packages: "demo",
@@ -86,8 +86,8 @@ var prefixes = story{
 	},
 }
 
-// give gives the demo and removes all of it again, also when ctx ends or SIGINT,
-// SIGTERM or SIGHUP comes. It needs root, and for IPsec a kernel that has ESP.
+// give shows the demo and then removes all of it, even if ctx ends or SIGINT, SIGTERM or SIGHUP
+// comes. It needs root, and for IPsec a kernel with ESP.
 func give(ctx context.Context, o options) (err error) {
 	if o.Out == nil {
 		o.Out = os.Stdout
@@ -117,8 +117,8 @@ func give(ctx context.Context, o options) (err error) {
 	return errors.Join(err, n.Close())
 }
 
-// findPrograms says which programs are missing, all at once. Those for root are
-// not in the path of everyone who becomes root.
+// findPrograms returns an error that names all programs that are missing. Programs for root are
+// not in the path of every user who becomes root, so their folders are added to it.
 func (t *story) findPrograms() error {
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return fmt.Errorf("%w", err)

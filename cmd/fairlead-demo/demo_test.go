@@ -16,8 +16,7 @@ import (
 // unhurried is how long a demo may take in a test, however busy the machine is.
 const unhurried = 30 * time.Minute
 
-// TestDemo gives the demo once, as a user with KEEP=1 would see it who presses
-// Enter at the end.
+// TestDemo runs the demo once, as a user with KEEP=1 sees it who presses Enter at the end.
 func TestDemo(t *testing.T) {
 	binary := build(t)
 	in, keys, err := os.Pipe()
@@ -48,10 +47,11 @@ func TestDemo(t *testing.T) {
 	nothingLeft(t)
 }
 
-// leftOut is what a step says that is lacking.
+// leftOut is the sentence of a step that cannot be shown.
 const leftOut = "This step is left out."
 
-// With Kea in the place of Fairlead's server all else holds, and each step that is lacking says so.
+// With Kea in the place of Fairlead's server everything else holds, and each step that cannot be
+// shown says so.
 func TestDemoKea(t *testing.T) {
 	var out strings.Builder
 	err := give(t.Context(), options{Limit: unhurried, Kea: true, Out: &out, Binary: build(t)})
@@ -71,7 +71,7 @@ func TestDemoKea(t *testing.T) {
 	nothingLeft(t)
 }
 
-// A server that there is not is refused, and so is one for the story that has its own.
+// An unknown server is refused, and so is a server for the story that has its own.
 func TestServerRefused(t *testing.T) {
 	for _, args := range [][]string{{"--server", "dhcpd"}, {"--server", "kea", "--ipsec"}} {
 		if code := demonstrate(args); code != 2 {
@@ -90,7 +90,7 @@ func TestDemoFails(t *testing.T) {
 	nothingLeft(t)
 }
 
-// stopper ends a context when a text is written.
+// stopper ends a context when a certain text is written.
 type stopper struct {
 	text string
 	stop func()
@@ -103,7 +103,7 @@ func (s stopper) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A user who has seen enough leaves nothing behind.
+// If a user interrupts the demo, nothing is left behind.
 func TestDemoInterrupted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -124,7 +124,7 @@ func build(t *testing.T) string {
 	return binary
 }
 
-// nothingLeft looks for network namespaces of this process.
+// nothingLeft fails if a network namespace of this process is left.
 func nothingLeft(t *testing.T) {
 	t.Helper()
 	left, err := filepath.Glob(fmt.Sprintf("/run/netns/fl%d.*", os.Getpid()))

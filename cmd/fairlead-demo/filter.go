@@ -9,10 +9,10 @@ import (
 	"fairlead/internal/lab/capture"
 )
 
-// foreign is an address that nobody of the network has.
+// foreign is an address that no node of the network has.
 var foreign = netip.MustParseAddr("2001:db8:bad::1")
 
-// spoof sends from addresses that are not the sender's.
+// spoof sends from addresses that do not belong to the sender.
 func (t *tour) spoof() error {
 	t.say("home1 takes an address that was never given to it, and sends from there (RFC 8987 R-3, BCP 38). The core listens.")
 	core, err := capture.Start(t.core, "k0", "icmp6 and ip6[40] == 128")
@@ -58,7 +58,7 @@ func (t *tour) spoof() error {
 	return nil
 }
 
-// sendFrom pings an address from one that the node takes for the purpose, without an
+// sendFrom pings an address from an address that the node takes only for this. It expects no
 // answer.
 func (t *tour) sendFrom(d *lab.Node, from, to netip.Addr) error {
 	if _, err := t.in(d, "ip", "-6", "addr", "add", from.String()+"/128", "dev", "lo", "nodad"); err != nil {
@@ -70,17 +70,16 @@ func (t *tour) sendFrom(d *lab.Node, from, to netip.Addr) error {
 	return err
 }
 
-// seen waits until a recording has the echo requests of a ping from or to an
-// address.
+// seen waits until the echo requests of a ping from or to an address are in a recording.
 func (t *tour) seen(c *capture.Capture, field string, a netip.Addr) error {
 	filter := fmt.Sprintf("icmpv6.type == 128 && %s == %s", field, a)
 	return until(t.ctx, slowPace, patience, "tcpdump has recorded the packets of "+a.String(), func() bool {
-		rows, _ := c.Fields(filter, "frame.number") // a file that grows may end inside a packet
+		rows, _ := c.Fields(filter, "frame.number") // a file that is being written may end inside a packet
 		return len(rows) >= pings
 	})
 }
 
-// loop sends to an address in a prefix that its home has no use for.
+// loop sends to an address in a prefix that its home does not use.
 func (t *tour) loop() error {
 	target := unused(&t.home2)
 	t.say("home2 uses a small part of its prefix. wide-dhcpv6-client leaves the rest to the default route, and that leads back to the edge: "+
@@ -127,7 +126,8 @@ func (t *tour) loop() error {
 	return nil
 }
 
-// sendInto sends one packet into the loop and checks that the counter has it.
+// sendInto sends one packet to an address that would loop, and checks that the counter has
+// counted it.
 func (t *tour) sendInto(target netip.Addr, d *lab.Node, from netip.Addr, name string) error {
 	before, err := counter(t.edge, name)
 	if err != nil {
@@ -139,7 +139,7 @@ func (t *tour) sendInto(target netip.Addr, d *lab.Node, from netip.Addr, name st
 	return nil
 }
 
-// unused is an address in the last subnet of a home's prefix.
+// unused returns an address in the last subnet of a home's prefix.
 func unused(h *home) netip.Addr {
 	b := h.prefix.Addr().As16()
 	for bit := h.prefix.Bits(); bit < 64; bit++ {

@@ -5,7 +5,7 @@ import (
 	"fairlead/internal/lab/peer"
 )
 
-// startKea starts the server. It is told to have prefixes for one subscriber, by
+// startKea starts the server. Its configuration has prefixes for one subscriber, whom it knows by
 // what the relay next to the client says.
 func (c *chain) startKea() error {
 	type m = map[string]any
@@ -22,8 +22,8 @@ func (c *chain) startKea() error {
 	return err
 }
 
-// keaTest is how Kea knows the subscriber: option 38 of the relay next to the
-// client, whatever other relays there are.
+// keaTest is how Kea recognises the subscriber: by option 38 of the relay next to the client,
+// however many other relays there are.
 const keaTest = "relay6[-1].option[38].hex == '" + subscriber + "'"
 
 // startDhcrelay starts ISC's relay in the place of Fairlead on relaya.

@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// hijack has the neighbour pretend to be home2.
+// hijack makes the neighbour pretend to be home2.
 func (t *tour) hijack() error {
 	t.say("home2 speaks to a multicast group, and the switch lets the neighbour hear it: its DUID, its IAIDs, its prefix.")
 	overheard := fmt.Sprintf("dhcpv6.msgtype == %d && ipv6.src == %s", request, t.home2.linkLocal)
@@ -58,7 +58,7 @@ func (t *tour) hijack() error {
 	return nil
 }
 
-// forge makes a Renew out of the last Request that was overheard.
+// forge makes a Renew from the last Request that was recorded.
 func forge(heard []capture.Datagram) ([]byte, error) {
 	if len(heard) == 0 {
 		return nil, fmt.Errorf("the neighbour has heard no Request")
@@ -95,7 +95,7 @@ func (t *tour) believed() error {
 	return t.check(expect(countLines(out) > 0, "no such Reply was seen"), "the server's Reply gives %s to the neighbour", t.home2.prefix)
 }
 
-// askedHome2 checks that home2 was asked after the forged message, and answered.
+// askedHome2 checks that home2 was asked after the forged message, and that it answered.
 func (t *tour) askedHome2(link *capture.Capture) error {
 	asked := fmt.Sprintf("icmpv6.nd.ns.target_address == %s && eth.dst == %s", t.home2.linkLocal, t.home2.mac)
 	answered := fmt.Sprintf("icmpv6.nd.na.target_address == %s && eth.src == %s", t.home2.linkLocal, t.home2.mac)

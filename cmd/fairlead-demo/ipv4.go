@@ -17,12 +17,12 @@ import (
 const (
 	edge4   = "10.254.0.1"
 	core4   = "10.254.0.2" // towards the edge
-	beyond4 = "10.255.0.1" // of the core too, towards the server
+	beyond4 = "10.255.0.1" // an address of the core too, towards the server
 	server4 = "10.255.0.4"
 )
 
-// subnet4 is that of an access port of the edge, d1 or d2: the edge has the first address
-// there, and Kea leases others.
+// subnet4 returns the subnet of an access port of the edge, d1 or d2: the edge has the first
+// address there, and Kea leases other addresses of it.
 func subnet4(port string) netip.Prefix {
 	return netip.MustParsePrefix("10.1." + strings.TrimPrefix(port, "d") + ".0/24")
 }
@@ -55,8 +55,8 @@ func (t *tour) number4() error {
 	return errors.Join(errs...)
 }
 
-// serve4 starts Kea's DHCPv4 server beside the DHCPv6 server, and records what it hears. Fairlead
-// has no DHCPv4 server of its own.
+// serve4 starts Kea's DHCPv4 server beside the DHCPv6 server, and records what it receives.
+// Fairlead has no DHCPv4 server of its own.
 func (t *tour) serve4() (err error) {
 	type m = map[string]any
 	var subnets []m
@@ -78,18 +78,18 @@ func (t *tour) serve4() (err error) {
 	return err
 }
 
-// pool4 are the addresses that Kea leases on a port, as it writes them.
+// pool4 returns the addresses that Kea leases on a port, as Kea's configuration writes them.
 func pool4(port string) string { return strings.Replace(subnet4(port).String(), "0/24", "128/25", 1) }
 
-// dhcpv4 is the tcpdump filter for what DHCPv4 programs say.
+// dhcpv4 is the tcpdump filter for the messages of DHCPv4 programs.
 const dhcpv4 = "udp port 67 or udp port 68"
 
-// dhcpcd4 is the configuration of a dhcpcd that asks for an IPv4 address and for nothing
-// else. Without arping it does not wait for others to claim the address.
+// dhcpcd4 is the configuration of a dhcpcd that only asks for an IPv4 address. Without ARP it
+// does not wait for others to claim the address.
 const dhcpcd4 = "ipv4only\nclientid\nnoarp\nnoipv4ll\n"
 
-// askFor4 starts a DHCPv4 client in home2, beside the one that it has. It runs no script,
-// and so no file of this machine, such as resolv.conf, is touched.
+// askFor4 starts a DHCPv4 client in home2, beside the client that is there. It runs no script, so
+// it does not touch files of this machine, such as resolv.conf.
 func (t *tour) askFor4() (*lab.Proc, error) {
 	const name = "dhcpcd-4"
 	dir, err := t.home2.node.Folder(name)
@@ -107,7 +107,7 @@ func (t *tour) askFor4() (*lab.Proc, error) {
 	})
 }
 
-// family4 has a home ask for an IPv4 address, and looks at what the relay added.
+// family4 makes a home ask for an IPv4 address, and checks what the relay added.
 func (t *tour) family4() error {
 	t.say("The same file has a section for DHCPv4, and the same process relays it, on the same links. " +
 		"Beside its DHCPv6 client home2 starts dhcpcd, for IPv4; Kea's DHCPv4 server is where the DHCPv6 server is: Fairlead has none of its own.")
@@ -119,7 +119,7 @@ func (t *tour) family4() error {
 	if err != nil {
 		return err
 	}
-	t.net.OnClose(client.Kill) // it would wait in vain for its release to leave
+	t.net.OnClose(client.Kill) // when asked to end, it would wait in vain until its Release has left
 	port := t.home2.port
 	var leased netip.Addr
 	err = until(t.ctx, slowPace, patience, "home2 has an IPv4 address", func() bool {
@@ -141,7 +141,7 @@ func (t *tour) family4() error {
 	return t.untold4(below, leased)
 }
 
-// address4 is the IPv4 address of an interface; invalid: it has none.
+// address4 returns the IPv4 address of an interface; it is invalid if there is none.
 func address4(d *lab.Node, link string) netip.Addr {
 	out, _ := d.IP("-4 -brief addr show dev %s", link)
 	words := strings.Fields(out) // "c0@if7 UP 10.1.2.128/24"
@@ -152,7 +152,7 @@ func address4(d *lab.Node, link string) netip.Addr {
 	return p.Addr()
 }
 
-// described4 checks what the relay said to the server of home2.
+// described4 checks what the relay told the server about home2.
 func (t *tour) described4() error {
 	t.say("tshark reads what came to Kea. The relay has put in its address on the client's link (giaddr), and the " +
 		"Relay Agent Information option (82, RFC 3046) with a circuit-id and with its relay-id (RFC 6925):")
@@ -179,26 +179,26 @@ func (t *tour) described4() error {
 	return nil
 }
 
-// recorded are fields of the packets that match a filter of tshark's, once there are any.
+// recorded returns fields of the packets that match a filter of tshark's, once there are any.
 func (t *tour) recorded(c *capture.Capture, filter string, fields ...string) (rows [][]string, err error) {
 	err = until(t.ctx, slowPace, patience, filter+" is recorded", func() bool {
-		rows, _ = c.Fields(filter, fields...) // a file that grows may end inside a packet
+		rows, _ = c.Fields(filter, fields...) // a file that is being written may end inside a packet
 		return len(rows) > 0
 	})
 	return rows, err
 }
 
-// The fields of tshark for what option 82 has.
+// These are tshark's fields for the parts of option 82.
 const (
 	circuitID4 = "dhcp.option.agent_information_option.agent_circuit_id"
 	relayID4   = "dhcp.option.agent_information_option.relay_agent_id"
 )
 
-// octets4 are octets that tshark has printed, without what is between them.
+// octets4 returns octets that tshark has printed, without the separators.
 func octets4(text string) string { return strings.ReplaceAll(text, ":", "") }
 
-// untold4 checks that the client has learned nothing of what was added, and that the server
-// has sent it back.
+// untold4 checks that the client has not received what was added, and that the server has sent it
+// back.
 func (t *tour) untold4(below *capture.Capture, leased netip.Addr) error {
 	acks := "dhcp.option.dhcp == 5 && dhcp.ip.your == " + leased.String()
 	for _, side := range []struct {

@@ -9,8 +9,8 @@ import (
 	"fairlead/internal/lab"
 )
 
-// routedIn checks that a text of `ip -6 route show` has the route to a home's
-// prefix, with the home's link-local address as the next hop.
+// routedIn checks that an output of `ip -6 route show` has the route to a home's prefix, with the
+// home's link-local address as the next hop.
 func (h *home) routedIn(text string) error {
 	want := fmt.Sprintf("%s via %s dev %s ", h.prefix, h.linkLocal, h.port)
 	for line := range strings.Lines(text) {
@@ -34,8 +34,8 @@ func sameLines(got, want string) error {
 	return nil
 }
 
-// normal is a text of ip or nft in which order does not matter: its lines and
-// what stands between commas, sorted.
+// normal returns an output of ip or nft in a form in which the order does not matter: its lines,
+// and what stands between commas, are sorted.
 func normal(text string) string {
 	parts := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == ',' })
 	for i := range parts {

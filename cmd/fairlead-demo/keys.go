@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/lab/ike"
 )
 
-// preshared makes a key for a pair of hosts, and returns what both say of it in
+// preshared makes a key for a pair of hosts, and returns the part about it that both have in
 // their stanzas.
 func (c *chain) preshared() (string, error) {
 	key := make([]byte, 32)
@@ -23,8 +23,8 @@ func (c *chain) preshared() (string, error) {
 	return "    protection: ipsec\n    ike:\n      psk-file: " + file + "\n", nil
 }
 
-// certified makes certificates for relayb and the server, and returns what each
-// says of its own in its stanza.
+// certified makes certificates for relayb and the server, and returns the part about its own
+// certificate that each has in its stanza.
 func (c *chain) certified() (stanzas [2]string, err error) {
 	authority, err := ike.NewAuthority("authority")
 	if err != nil {
@@ -47,5 +47,5 @@ func (c *chain) certified() (stanzas [2]string, err error) {
 	return stanzas, nil
 }
 
-// viaCharon is the part of a configuration that says where strongSwan is.
+// viaCharon returns the part of a configuration that says where strongSwan's socket is.
 func viaCharon(at *ike.Charon) string { return "ipsec:\n  vici-socket: " + at.Socket + "\n" }

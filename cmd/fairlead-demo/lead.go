@@ -11,10 +11,10 @@ import (
 	"fairlead/internal/lab/peer"
 )
 
-// patience is for what must happen: clients wait at random before they ask.
+// patience is the time to wait for what surely happens: clients wait at random before they ask.
 const patience = 30 * time.Second
 
-// lead goes through the story.
+// lead tells the story.
 func (t *tour) lead(ctx context.Context) error {
 	t.ctx = ctx
 	t.write("%s\n", t.paint(bold, "Fairlead: a DHCP relay for both families, which delegates prefixes (RFC 8987), and a DHCPv6 server"))
@@ -55,7 +55,7 @@ func (t *tour) lead(ctx context.Context) error {
 	})
 }
 
-// needsOwn is a step that is taken with Fairlead's own server. With Kea it says what is lacking.
+// needsOwn is a step that needs Fairlead's own server. With Kea it prints what cannot be shown.
 func (t *tour) needsOwn(title string, run func() error, lacking string) step {
 	if t.kea {
 		run = func() error {
@@ -92,11 +92,11 @@ func (t *tour) ask(h *home, kind peer.ClientKind) (err error) {
 	if h.client, err = peer.StartClient(h.node, kind, peer.ClientConfig{}); err != nil {
 		return err
 	}
-	t.net.OnClose(h.client.Crash) // asked to end, it would wait in vain for an answer to its Release
+	t.net.OnClose(h.client.Crash) // when asked to end, it would wait in vain for an answer to its Release
 	return nil
 }
 
-// receives waits until a home has a prefix out of a pool.
+// receives waits until a home has a prefix from a pool.
 func (t *tour) receives(h *home, pool netip.Prefix) error {
 	err := t.awaitPrefix(h)
 	if t.check(err, "%s holds %s: %s says so, and has numbered its home network from it: %s", h.node.Name, h.prefix, h.client.Kind, h.inside) != nil {
@@ -117,7 +117,7 @@ func (t *tour) awaitPrefix(h *home) error {
 	})
 }
 
-// addressIn is an address of the node's home network that lies in a prefix.
+// addressIn returns an address of the node's home network that is in a prefix.
 func addressIn(d *lab.Node, p netip.Prefix) netip.Addr {
 	list, _ := d.Addresses("lan0")
 	for _, a := range list {
@@ -128,7 +128,7 @@ func addressIn(d *lab.Node, p netip.Prefix) netip.Addr {
 	return netip.Addr{}
 }
 
-// routes looks at what the kernel of the edge was told.
+// routes checks the routes in the edge's kernel.
 func (t *tour) routes() error {
 	t.say("The relay read the Replies as they passed. Before it let them go, it gave the kernel a route for each prefix " +
 		"(RFC 8987 R-1), as long as the prefix (R-2), marked with protocol 87:")
@@ -143,7 +143,7 @@ func (t *tour) routes() error {
 	return nil
 }
 
-// traffic pings out of the delegated prefixes and into them.
+// traffic pings from the delegated prefixes and into them.
 func (t *tour) traffic() error {
 	t.say("From an address in each prefix to the server behind the core, and back from the server into the prefix:")
 	for _, h := range t.homes() {
@@ -157,11 +157,11 @@ func (t *tour) traffic() error {
 	return nil
 }
 
-// pings is how many packets the pings send.
+// pings is how many packets each ping sends.
 const pings = 3
 
-// ping sends some echo requests, and shows the command. The error says that
-// none was answered. The kernel chooses the source if from is not valid.
+// ping sends some echo requests, and shows the command. It returns an error if none was answered.
+// If from is not valid, the kernel chooses the source.
 func (t *tour) ping(d *lab.Node, from, to netip.Addr) error {
 	return t.pingTimes(pings, d, from, to)
 }

@@ -17,9 +17,9 @@ const (
 	reply   = 7
 )
 
-// wanted is how many prefixes the neighbour asks for: one more than twice what it may
-// have. With fewer its Request would go on to the server, and what the server gave above
-// the limit would not be routed.
+// wanted is how many prefixes the neighbour asks for: one more than twice what it may have. With
+// fewer prefixes, its Request would go on to the server, and what the server gave above the limit
+// would not be routed.
 const wanted = 2*clientLimit + 1
 
 // limit lets the neighbour ask for too much.
@@ -34,7 +34,7 @@ func (t *tour) limit() error {
 	if err != nil {
 		return err
 	}
-	// It asks again after a second, and by then the first was long forwarded.
+	// The neighbour asks again after a second, and by then its first message has been forwarded.
 	asked := fmt.Sprintf("dhcpv6.msgtype == %d && ipv6.src == %s", request, t.neighbour.linkLocal)
 	err = until(t.ctx, slowPace, patience, "the neighbour has asked twice", func() bool {
 		rows, _ := t.neighbour.wire.Fields(asked, "frame.number") // the file may end inside a packet
@@ -67,7 +67,7 @@ func (t *tour) limit() error {
 	return nil
 }
 
-// quoteLog shows the last lines of Fairlead's log with a word, as a remark.
+// quoteLog shows the last lines of Fairlead's log that contain a word, as a remark.
 func (t *tour) quoteLog(word string) {
 	var found []string
 	for line := range strings.Lines(t.relay.Proc().Log()) {

@@ -13,9 +13,8 @@ func main() {
 	os.Exit(demonstrate(os.Args[1:]))
 }
 
-// demonstrate gives the demo that the command line asks for, and returns the exit
-// code: 0 where everything held, 1 where it did not, 2 where the command line is
-// wrong.
+// demonstrate shows the demo that the command line asks for, and returns the exit code: 0 if
+// everything held, 1 if something did not hold, 2 if the command line is wrong.
 func demonstrate(args []string) int {
 	flags := flag.NewFlagSet("fairlead-demo", flag.ContinueOnError)
 	o := options{}
@@ -45,7 +44,7 @@ func demonstrate(args []string) int {
 	return 0
 }
 
-// chooseServer reads whose server it shall be.
+// chooseServer reads which server the demo uses.
 func (o *options) chooseServer(name string) error {
 	if name != "fairlead" && name != "kea" {
 		return errors.New("there are fairlead and kea")
@@ -54,7 +53,7 @@ func (o *options) chooseServer(name string) error {
 	return nil
 }
 
-// findFairlead finds the program that is shown.
+// findFairlead finds the fairlead program.
 func (o *options) findFairlead() error {
 	if o.Binary == "" {
 		o.Binary = os.Getenv("FAIRLEAD_BIN")
@@ -66,7 +65,7 @@ func (o *options) findFairlead() error {
 		}
 		o.Binary = filepath.Join(filepath.Dir(self), "fairlead")
 	}
-	// The demo gives its programs folders of their own to run in.
+	// The path must be absolute, because the programs run in folders of their own.
 	absolute, err := filepath.Abs(o.Binary)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.Binary, err)

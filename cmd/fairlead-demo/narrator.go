@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// width is that of the text; commands and what they print may be wider.
+// width is the width of the text. Commands and their output may be wider.
 const width = 78
 
 type style string
@@ -24,7 +24,7 @@ const (
 	cyan  style = "36"
 )
 
-// narrator writes the story and keeps the score.
+// narrator writes the story, and counts the checks.
 type narrator struct {
 	out    io.Writer
 	colour bool
@@ -32,11 +32,11 @@ type narrator struct {
 	passed int
 	failed []string
 
-	mu     sync.Mutex // guards the following field, and writing
+	mu     sync.Mutex // guards the field below, and writing
 	silent bool
 }
 
-// isTerminal reports whether colours would be read by a person.
+// isTerminal reports whether a person would see colours.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
@@ -53,7 +53,7 @@ func (n *narrator) paint(s style, text string) string {
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
-// write writes unless it was told to hush.
+// write writes, unless hush was called.
 func (n *narrator) write(format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -62,14 +62,14 @@ func (n *narrator) write(format string, args ...any) {
 	}
 }
 
-// hush ends the story: what the interrupted tour still has to say is noise.
+// hush ends the output of the story, because what an interrupted story still writes is of no use.
 func (n *narrator) hush() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.silent = true
 }
 
-// loud writes in any case.
+// loud writes even after hush.
 func (n *narrator) loud(format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -87,7 +87,7 @@ func (n *narrator) say(format string, args ...any) {
 	n.write("%s", wrap(fmt.Sprintf(format, args...), "   "))
 }
 
-// command shows a command, and what it printed, up to a number of lines.
+// command shows a command and its output, at most so many lines of it.
 func (n *narrator) command(line, output string, lines int) {
 	n.write("   %s %s\n", n.paint(dim, "$"), n.paint(cyan, line))
 	if output = strings.TrimRight(output, "\n"); output == "" {
@@ -107,8 +107,8 @@ func (n *narrator) command(line, output string, lines int) {
 	}
 }
 
-// check writes what should be so, with a tick if err is nil, else with a cross
-// and the reason. It returns err.
+// check writes a claim, with a tick if err is nil, and else with a cross and the reason. It
+// returns err.
 func (n *narrator) check(err error, format string, args ...any) error {
 	claim := fmt.Sprintf(format, args...)
 	if err == nil {
@@ -126,7 +126,7 @@ func (n *narrator) mark(s style, sign, claim string) string {
 	return "   " + n.paint(s, sign) + strings.TrimPrefix(wrap(claim, "     "), "    ")
 }
 
-// wrap breaks a text into lines of at most width columns, where it has spaces.
+// wrap breaks a text at spaces into lines of at most width columns.
 func wrap(text, indent string) string {
 	var b strings.Builder
 	for paragraph := range strings.SplitSeq(text, "\n") {

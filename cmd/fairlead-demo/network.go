@@ -12,7 +12,7 @@ import (
 	"fairlead/internal/lab/relay"
 )
 
-// The pictures of the network, with Fairlead's own server and with Kea.
+// These are the pictures of the network, with Fairlead's own server and with Kea.
 const (
 	picture = `
    home1      c0 ───────────── d1 ┐
@@ -34,10 +34,10 @@ const (
 // host is a customer's machine.
 type host struct {
 	node      *lab.Node
-	router    *lab.Node  // on the other end of its link: the edge, or the server
-	port      string     // of the router, that leads to it
-	mac       string     // of its c0
-	linkLocal netip.Addr // on c0
+	router    *lab.Node  // at the other end of its link: the edge, or the server
+	port      string     // the interface of the router that leads to this host
+	mac       string     // the link-layer address of its c0
+	linkLocal netip.Addr // the link-local address of its c0
 	wire      *capture.Capture
 }
 
@@ -46,17 +46,17 @@ type home struct {
 	host
 	client *peer.Client
 	prefix netip.Prefix
-	inside netip.Addr // on lan0, out of the prefix
+	inside netip.Addr // its address on lan0, from the prefix
 }
 
-// tour is the network and where the story is.
+// tour is the network, and the state of the story.
 type tour struct {
 	*stage
-	kea          bool // is the DHCPv6 server
+	kea          bool // Kea is the DHCPv6 server
 	core, server *lab.Node
 	edge         *lab.Node
 	home1, home2 home
-	home3        home // on the server's own machine; not there with Kea
+	home3        home // on the server's own machine; only with Fairlead's server
 	neighbour    host
 	relay        *relay.Relay
 	own          *relay.Relay // Fairlead's server; nil with Kea
@@ -64,22 +64,21 @@ type tour struct {
 	serverWire4  *capture.Capture
 }
 
-// timers keep the clients quiet, so that what is seen on the wire is what the
-// story has them do.
+// timers are so long that the clients do not renew by themselves: on the wire there are only the
+// messages that the story causes.
 var timers = peer.Timers{
 	T1: 10 * time.Minute, T2: 16 * time.Minute, Preferred: 20 * time.Minute, Valid: 30 * time.Minute,
 }
 
-// enterprise and remoteID are what the configuration has the relay say of a customer
-// (option 37).
+// enterprise and remoteID are what the relay is configured to say about a customer (option 37).
 const enterprise = 32473
 
 func remoteID(port string) string { return "customer-on-" + port }
 
-// clientLimit is small, so that a limit can be met.
+// clientLimit is small, so that a client can reach it.
 const clientLimit = 2
 
-// configuration is that of the relay.
+// configuration returns the relay's configuration.
 func configuration() string {
 	return fmt.Sprintf(`peers:
   - name: server
@@ -109,8 +108,8 @@ relay4:
 `, lab.ServerAddress, server4, enterprise, remoteID("{interface}"), clientLimit)
 }
 
-// configuration6 is that of Fairlead's own server. It hears the relay, and has clients on a link
-// of its own machine.
+// configuration6 returns the configuration of Fairlead's own server. It hears the relay, and has
+// clients on a link of its own machine.
 func configuration6() string {
 	text := fmt.Sprintf(`peers:
   - name: edge
@@ -138,7 +137,7 @@ server6:
 	return text
 }
 
-// span is a time in whole minutes as configurations have it.
+// span returns a time in whole minutes, as configurations write it.
 func span(d time.Duration) string { return fmt.Sprintf("%dm", d/time.Minute) }
 
 // build makes the nodes, the cables and the addresses.
@@ -163,7 +162,7 @@ func (t *tour) build() error {
 	return t.local()
 }
 
-// local joins home3 with the server's machine, which routes for it.
+// local joins home3 with the server's machine, which is its router.
 func (t *tour) local() (err error) {
 	if t.home3.node, err = t.net.Node("home3"); err != nil {
 		return err
@@ -199,8 +198,8 @@ func (t *tour) backbone() error {
 	)
 }
 
-// access joins the customers with the edge: home1 by a cable, the two others by
-// a switch.
+// access joins the customers with the edge: home1 by a cable, home2 and the neighbour by a
+// switch.
 func (t *tour) access() error {
 	sw, err := t.net.Node("switch")
 	if err != nil {
@@ -243,8 +242,8 @@ func plug(h host, to *lab.Node, port string) error {
 	return err
 }
 
-// setUp gives a customer a home network and the way out, and starts to record
-// its DHCPv6.
+// setUp gives a customer a home network and a default route, and starts to record its DHCPv6
+// messages.
 func (t *tour) setUp(h *host) error {
 	gateway, err := h.router.LinkLocal(h.port)
 	if err != nil {
@@ -269,7 +268,7 @@ func (t *tour) setUp(h *host) error {
 	return err
 }
 
-// serve starts the servers and the relay, and records what they say.
+// serve starts the servers and the relay, and records their messages.
 func (t *tour) serve() (err error) {
 	if t.serverWire, err = capture.Start(t.server, "s0", capture.DHCPv6); err != nil {
 		return err

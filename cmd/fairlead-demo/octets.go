@@ -23,8 +23,7 @@ const (
 	clientLinkLayer = 79 // RFC 6939
 )
 
-// relayed is a relay message as a reader of RFC 8415 section 9 takes it apart:
-// written apart from the relay's own codec.
+// relayed is a relay message, decoded by RFC 8415 section 9 without the relay's own codec.
 type relayed struct {
 	kind    byte // 12 is a Relay-forward, 13 a Relay-reply
 	peer    netip.Addr
@@ -48,7 +47,7 @@ func takeApart(b []byte) (relayed, error) {
 	return r, nil
 }
 
-// atServer returns the relay messages that passed the server's cable.
+// atServer returns the relay messages that have passed the server's cable.
 func (t *tour) atServer(filter string) ([]relayed, error) {
 	list, err := t.serverWire.Datagrams(filter)
 	if err != nil {
@@ -105,7 +104,7 @@ func (t *tour) octets() error {
 	return nil
 }
 
-// describedIn checks what all Relay-forwards say of one home.
+// describedIn checks what all Relay-forwards say about one home.
 func (h *home) describedIn(forwards []relayed) error {
 	mac, err := hex.DecodeString(strings.ReplaceAll(h.mac, ":", ""))
 	if err != nil {
@@ -143,8 +142,8 @@ func sameIdentity(forwards []relayed) error {
 	return expect(len(forwards) > 0, "there is no Relay-forward")
 }
 
-// compare counts the messages of a home that passed its cable and the server's,
-// and fails if they are not the same there.
+// compare counts the messages of a home that have passed its cable and the server's cable, and
+// fails if they are not the same on both.
 func (t *tour) compare(h *home) (up, down int, err error) {
 	near, err := h.wire.Datagrams(fmt.Sprintf("ipv6.addr == %s && (udp.dstport == 546 || udp.dstport == 547)", h.linkLocal))
 	if err != nil {
@@ -154,7 +153,7 @@ func (t *tour) compare(h *home) (up, down int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	var cable, wrapped [2][]string // octets of messages: to the server, and from it
+	var cable, wrapped [2][]string // messages as octets: to the server, and from it
 	for _, d := range near {
 		way := 0
 		if d.ToPort == "546" {
@@ -179,8 +178,8 @@ func (t *tour) compare(h *home) (up, down int, err error) {
 	return up, down, expect(up > 0 && down > 0, "%d messages to the server, %d from it", up, down)
 }
 
-// forwardedTypes are the types of the messages that went to the server with that
-// peer-address.
+// forwardedTypes returns the types of the messages with that peer-address that went to the
+// server.
 func (t *tour) forwardedTypes(peer netip.Addr) ([]byte, error) {
 	all, err := t.atServer(fmt.Sprintf("dhcpv6.msgtype == 12 && ipv6.dst == %s", lab.ServerAddress))
 	var types []byte

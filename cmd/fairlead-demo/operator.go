@@ -24,7 +24,7 @@ func (t *tour) operatorOwn() error {
 	return t.words(t.own, "server6", "pools", "leases", "status")
 }
 
-// words shows what one of the two programs answers to some commands.
+// words shows what one of the two programs answers to commands.
 func (t *tour) words(of *relay.Relay, commands ...string) error {
 	for _, what := range commands {
 		_, err := t.here(40, t.binary, what, "--socket", of.Socket)
@@ -33,7 +33,7 @@ func (t *tour) words(of *relay.Relay, commands ...string) error {
 	return nil
 }
 
-// linger says how to talk to what is there.
+// linger prints commands by which the network can be examined.
 func (t *tour) linger() {
 	t.suggest("A shell on each host:",
 		shells(t.home1.node, t.home2.node, t.neighbour.node, t.edge, t.core, t.server)...)
@@ -56,8 +56,8 @@ func (t *tour) linger() {
 	t.say("Logs and recordings are in %s, the configuration is %s.", t.net.Dir(), t.relay.File)
 }
 
-// waitForLine returns after a line of input, or when ctx ends. At the end of the
-// input it goes on waiting for the latter: nobody is there to press Enter.
+// waitForLine returns after a line of input, or when ctx ends. If the input ends, it still waits
+// for ctx, because nobody is there to press Enter.
 func waitForLine(ctx context.Context, in *os.File) {
 	const tick = 200 // milliseconds
 	for ctx.Err() == nil {

@@ -5,7 +5,7 @@ import (
 	"fairlead/internal/lab/peer"
 )
 
-// onOwnLink has a home ask on a link of the server's own machine.
+// onOwnLink makes a home ask on a link of the server's own machine.
 func (t *tour) onOwnLink() error {
 	t.say("home3 is on the link d3 of the server's machine: there is no relay between them. The server's configuration says that this machine "+
 		"routes for the clients there (router: true). dhcpcd starts in %s:", t.home3.node.Name)

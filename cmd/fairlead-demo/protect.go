@@ -88,10 +88,10 @@ func (c *chain) configure() error {
 		c.b.Write(configurationB(lower, upper[0])+viaCharon(c.charons[1])))
 }
 
-// hosts are those with strongSwan.
+// hosts returns the hosts with strongSwan.
 func (c *chain) hosts() []*lab.Node { return []*lab.Node{c.relaya, c.relayb, c.server} }
 
-// programs are those that look after the hops.
+// programs returns the programs that keep the hops protected.
 func (c *chain) programs() []*relay.Relay { return []*relay.Relay{c.a, c.b, c.guard} }
 
 // quoteStanza shows what a configuration says of a peer.
@@ -109,7 +109,7 @@ func (c *chain) quoteStanza(file, name string) {
 	}
 }
 
-// filter shows what stops a message that is not in ESP.
+// filter shows the rules that stop a message outside ESP.
 func (c *chain) filter() error {
 	c.say("Without IPsec nothing would leave or be taken in. Filters of Fairlead's own see to that on all three hosts, whatever becomes of strongSwan; " +
 		"messages to and from peers end here, and what is in ESP is accepted before:")
@@ -125,7 +125,7 @@ func (c *chain) filter() error {
 	return nil
 }
 
-// hopsOf are the hops of one of the three programs, by its own word.
+// hopsOf returns the hops of one of the three programs, as the program reports them.
 func (c *chain) hopsOf(r *relay.Relay) (all []api.Hop, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, ample)
 	defer cancel()
@@ -143,7 +143,7 @@ func (c *chain) hopsOf(r *relay.Relay) (all []api.Hop, err error) {
 	return all, err
 }
 
-// protected reports whether all programs say that all their hops are.
+// protected reports whether all programs report all their hops as protected.
 func (c *chain) protected() bool {
 	for _, r := range c.programs() {
 		all, err := c.hopsOf(r)
@@ -154,7 +154,7 @@ func (c *chain) protected() bool {
 	return true
 }
 
-// hears waits for something that the programs say of themselves.
+// hears waits until the programs report something.
 func (c *chain) hears(what func() bool) error {
 	return until(c.ctx, pace, ample, "they say so", what)
 }

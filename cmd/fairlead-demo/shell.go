@@ -11,17 +11,15 @@ import (
 	"fairlead/internal/lab/capture"
 )
 
-// shownLines is how much of a command's output is shown, unless a step wants
-// more.
+// shownLines is how many lines of a command's output are shown, unless a step asks for more.
 const shownLines = 12
 
-// in runs a command in a node, and shows it as one types it.
+// in runs a command in a node, and shows it as a user would type it.
 func (s *stage) in(d *lab.Node, args ...string) (string, error) {
 	return s.inBriefly(d, "", args...)
 }
 
-// inBriefly is in, and of what the command prints it shows the lines with a
-// word.
+// inBriefly does the same, but shows only those lines of the output that contain a word.
 func (s *stage) inBriefly(d *lab.Node, word string, args ...string) (string, error) {
 	out, err := d.Run(args...)
 	var shown strings.Builder
@@ -31,15 +29,14 @@ func (s *stage) inBriefly(d *lab.Node, word string, args ...string) (string, err
 		}
 	}
 	if err != nil && out == "" {
-		_, diag, _ := strings.Cut(err.Error(), "exit status ") // what follows it wrote to standard error
+		_, diag, _ := strings.Cut(err.Error(), "exit status ") // after it, the error has the command's standard error
 		shown.WriteString(diag)
 	}
 	s.command(commandLine(inside(d, args)), shown.String(), shownLines)
 	return out, err
 }
 
-// inside is how a command is typed that shall run in a node. ip knows the way
-// itself.
+// inside returns a command as a user types it to run it in a node. ip has an option for that.
 func inside(d *lab.Node, args []string) []string {
 	if args[0] == "ip" {
 		return append([]string{"ip", "-n", d.Namespace}, args[1:]...)
@@ -69,11 +66,11 @@ func (s *stage) tshark(c *capture.Capture, filter string, fields ...string) (str
 	return s.here(shownLines, args...)
 }
 
-// commandWidth is where a long command is broken.
+// commandWidth is the column at which a long command is broken.
 const commandWidth = 100
 
-// commandLine joins a command's words so that a shell takes them apart again. A
-// long one is broken, but not between an option and its value.
+// commandLine joins a command's words so that a shell splits them into the same words. A long
+// command is broken into lines, but not between an option and its value.
 func commandLine(args []string) string {
 	var b strings.Builder
 	column := 0
@@ -99,7 +96,7 @@ func commandLine(args []string) string {
 
 func isOption(word string) bool { return strings.HasPrefix(word, "-") }
 
-// plain are the characters that mean nothing to a shell.
+// plain has the characters that have no special meaning for a shell.
 const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,+@%"
 
 func quote(word string) string {
@@ -109,8 +106,8 @@ func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// How often a condition is looked at: by a look into a file or a table, and by
-// a program that has to be started for it.
+// How often a condition is checked: by a look into a file or a table, and by a program that has
+// to be started for it.
 const (
 	pace     = 50 * time.Millisecond
 	slowPace = 250 * time.Millisecond
@@ -131,7 +128,7 @@ func until(ctx context.Context, every, patience time.Duration, what string, done
 	return nil
 }
 
-// expect is an error with that text unless ok.
+// expect returns nil if ok, and else an error with that text.
 func expect(ok bool, format string, args ...any) error {
 	if ok {
 		return nil

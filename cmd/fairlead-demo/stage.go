@@ -10,25 +10,24 @@ import (
 	"fairlead/internal/lab"
 )
 
-// stage is where a story is told: the network, and what was told so far.
+// stage is where a story is told: the network, and what has been told so far.
 type stage struct {
 	narrator
 	ctx    context.Context
 	net    *lab.Net
 	binary string
-	built  bool // there is something to look at
+	built  bool // the network is there, so that KEEP has something to show
 }
 
-// step is a chapter of a story. Nothing can be told after a vital one that
-// failed.
+// step is a chapter of a story. If a vital step fails, no later step can be told.
 type step struct {
 	title string
 	run   func() error
 	vital bool
 }
 
-// tell goes through the steps. A check that fails does not end the story, unless
-// the rest stands on it.
+// tell tells the steps in order. A check that fails does not end the story, unless the later
+// steps depend on it.
 func (s *stage) tell(ctx context.Context, steps []step) error {
 	for _, one := range steps {
 		s.chapter(one.title)
@@ -47,9 +46,8 @@ func (s *stage) tell(ctx context.Context, steps []step) error {
 	return nil
 }
 
-// within has a story led and tells how it ended. When ctx ends or time runs out
-// it takes the network away from under the story, and waits until that has been
-// noticed.
+// within runs lead, which tells the story, and prints how the story ended. When ctx ends, or time
+// runs out, it closes the network while lead runs, and waits until lead has returned.
 func (s *stage) within(ctx context.Context, limit time.Duration, lead func(context.Context) error) error {
 	started := time.Now()
 	timed, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
@@ -60,8 +58,8 @@ func (s *stage) within(ctx context.Context, limit time.Duration, lead func(conte
 	select {
 	case err = <-done:
 		if err != nil {
-			// Ctrl-C reaches the commands that we wait for as well, and their
-			// end may be noticed before the signal.
+			// Ctrl-C also reaches the commands that we wait for, and we may see that they ended
+			// before we see the signal.
 			select {
 			case <-timed.Done():
 			case <-time.After(signalDelay):
@@ -85,11 +83,10 @@ func (s *stage) within(ctx context.Context, limit time.Duration, lead func(conte
 	return s.verdict(err, time.Since(started))
 }
 
-// signalDelay is how long a signal may be on its way to us after a command has ended
-// by it.
+// signalDelay is how long a signal may be on its way to us after it has ended a command.
 const signalDelay = 300 * time.Millisecond
 
-// verdict sums up.
+// verdict prints how many checks held, and which did not.
 func (s *stage) verdict(err error, took time.Duration) error {
 	if err == nil && len(s.failed) == 0 {
 		s.say("")
@@ -107,10 +104,10 @@ func (s *stage) verdict(err error, took time.Duration) error {
 	return errFailed
 }
 
-// logLines is how much of each log a failed demo shows.
+// logLines is how many lines of each log a failed demo shows.
 const logLines = 12
 
-// keep says how to talk to what is there, and waits.
+// keep prints commands by which the network can be examined, and waits.
 func (s *stage) keep(ctx context.Context, in *os.File, linger func()) {
 	s.write("\n%s\n", s.paint(bold, "All of this is left running. To look around, in another terminal, as root:"))
 	linger()
@@ -128,7 +125,7 @@ func (s *stage) suggest(title string, commands ...[]string) {
 	}
 }
 
-// shells are the commands that enter nodes.
+// shells returns the commands that open a shell in nodes.
 func shells(nodes ...*lab.Node) (all [][]string) {
 	for _, d := range nodes {
 		all = append(all, inside(d, []string{"bash"}))
@@ -136,7 +133,7 @@ func shells(nodes ...*lab.Node) (all [][]string) {
 	return all
 }
 
-// cli is a fairlead command that asks the program behind a control socket.
+// cli returns a fairlead command for the program behind a control socket.
 func (s *stage) cli(socket string, words ...string) []string {
 	return append(append([]string{s.binary}, words...), "--socket", socket)
 }

@@ -11,7 +11,7 @@ import (
 	"fairlead/internal/lab/capture"
 )
 
-// noise is what is on every cable and is not looked at.
+// noise is the traffic of every cable that is not of interest.
 const noise = "not icmp6 and not arp"
 
 // record begins to record both cables, each into a new file.
@@ -29,8 +29,8 @@ func (c *chain) record() (err error) {
 	return nil
 }
 
-// onlyESP fails if anything but ESP and the IKE that makes its keys has passed. It
-// returns how many packets were ESP.
+// onlyESP fails if anything has passed but ESP, and IKE, which makes its keys. It returns how
+// many packets were ESP.
 func (w *wire) onlyESP() (esp int, err error) {
 	lines, err := w.capture.Lines()
 	if err != nil {
@@ -47,8 +47,8 @@ func (w *wire) onlyESP() (esp int, err error) {
 	return esp, err
 }
 
-// says fails unless that text can be read in what has passed: the recorder may be
-// a little behind.
+// says fails unless a text can be read in what has passed. It waits a moment, because the
+// recording may be late.
 func (w *wire) says(text string) (err error) {
 	late := lab.Until(ample, fmt.Sprintf("%q is in the recording", text), func() (found bool) {
 		found, err = w.contains(text)
@@ -57,7 +57,7 @@ func (w *wire) says(text string) (err error) {
 	return errors.Join(err, late)
 }
 
-// hides fails if that text can be read in what has passed.
+// hides fails if a text can be read in what has passed.
 func (w *wire) hides(text string) error {
 	found, err := w.contains(text)
 	if err != nil {
@@ -74,7 +74,7 @@ func (w *wire) contains(text string) (bool, error) {
 	return bytes.Contains(b, []byte(text)), nil
 }
 
-// show shows what tcpdump prints of a cable, up to a number of lines with a word.
+// show shows what tcpdump prints of a cable: at most so many lines that contain a word.
 func (c *chain) show(w *wire, lines int, word string, options ...string) error {
 	printed, err := w.capture.Lines(options...)
 	if err != nil {
@@ -90,10 +90,10 @@ func (c *chain) show(w *wire, lines int, word string, options ...string) error {
 	return nil
 }
 
-// widest is how much of a line of octets is shown.
+// widest is how many columns of a line of octets are shown.
 const widest = 110
 
-// visible shortens a line of octets to where its text is.
+// visible shortens a line of octets to the part where its text is.
 func visible(line string) string {
 	if i := strings.Index(line, subscriber); i > 0 && len(line) > widest {
 		line = "... " + line[max(0, i-widest/2):]
