@@ -1,15 +1,15 @@
-// Command bench measures Fairlead, holds it against the bars that it has to reach, and
-// writes what it found into a document.
+// Command bench measures Fairlead, compares it with the bars that it has to reach, and writes the
+// results into a document.
 //
 //	bench [relays] [options]     as a whole process against other relays and servers, or against
-//	                             that of another revision with -against: docs/performance.md
-//	bench ipsec [options]        what IPsec costs, and how fast it comes: docs/ipsec-figures.md
-//	bench scale [options]        what grows how with the delegations: docs/scale.md
+//	                             another revision, with -against: docs/performance.md
+//	bench ipsec [options]        what IPsec costs, and how soon a hop is protected: docs/ipsec-figures.md
+//	bench scale [options]        what grows with the number of delegations: docs/scale.md
 //
-// -h lists the options. A run prints tables and a line for each bar,
-// "bar NAME: FIGURE, wanted FIGURE:" with met, missed or void. A missed bar is a result;
-// only a run that could not be done whole ends with an error. All figures are also
-// in build/relays.txt, ipsec.txt or scale.txt, for benchstat.
+// -h lists the options. A run prints tables, and a line for each bar, "bar NAME: FIGURE, wanted
+// FIGURE:" with met, missed or void. A missed bar is a result; only a run that could not be
+// completed ends with an error. All figures are also in build/relays.txt, ipsec.txt or scale.txt,
+// for benchstat.
 package main
 
 import (

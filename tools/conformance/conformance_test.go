@@ -10,7 +10,7 @@ import (
 	"fairlead/tools/conformance/claims"
 )
 
-// The document is what the tests of this tree say.
+// The document agrees with the tests of this tree.
 func TestDocumentIsUpToDate(t *testing.T) {
 	found, err := scan("../..")
 	if err != nil {
@@ -132,7 +132,7 @@ func TestVerify(t *testing.T) {
 		`{"Action":"fail","Package":"fairlead/internal/a","Test":"TestOne"}`: "fail",
 		`{"Action":"skip","Package":"fairlead/internal/a","Test":"TestOne/sub"}
 {"Action":"pass","Package":"fairlead/internal/a","Test":"TestOne"}`: "skip",
-		// It failed, and passed when it ran once more alone: the second result counts.
+		// The test failed, and then passed when it ran once more alone: the second result counts.
 		`{"Action":"run","Package":"fairlead/internal/a","Test":"TestOne"}
 {"Action":"fail","Package":"fairlead/internal/a","Test":"TestOne"}
 {"Action":"fail","Package":"fairlead/internal/a"}

@@ -1,7 +1,7 @@
-// Command conformance writes docs/conformance.md: every requirement of RFC 8987,
-// every sentence of RFC 8415 section 19 and of the RFCs of DHCPv4 that asks something
-// of a relay agent, of RFC 8415 that asks something of a server, and of RFC 8213 that asks something of the protection between
-// relays and servers, with the tests that show it.
+// Command conformance writes docs/conformance.md: every requirement of RFC 8987, every sentence
+// of RFC 8415 section 19 and of the RFCs of DHCPv4 that requires something of a relay agent, of
+// RFC 8415 that requires something of a server, and of RFC 8213 that requires something of the
+// protection between relays and servers. Beside each stand the tests that show it.
 //
 // A test shows a row in one of two ways. By its name: TestRFC8987_G2_SeveralPrefixes
 // shows G-2, TestRFC8415_19_1_1d_InterfaceID shows 19.1.1d, TestRFC8213_3i_OnlyESP
@@ -9,14 +9,13 @@
 // comment, which names the rows in full: "RFC 8987 G-1, G-2 and R-1." or
 // "RFC 8213 3d and 3i.".
 //
-// A test runs against the kernel if it lies under internal/system, internal/vm,
-// internal/host/nft, internal/host/netlink, internal/host/udp or internal/host/ipsec
-// and its name says neither Fake nor Scripted. Everything else is the cores alone.
+// A test counts as one against the kernel if it is under internal/system, internal/vm,
+// internal/host/nft, internal/host/netlink, internal/host/udp or internal/host/ipsec and its name
+// contains neither Fake nor Scripted. All other tests are of the cores alone.
 //
-// With -check nothing is written: the file must be what would be written, every
-// test that it names must have run and passed in the last run of all layers
-// (build/test/*.json, events of go test -json), and no test of RFC 8987 may have
-// been skipped.
+// With -check it writes nothing. Then the file must be the same as what would be written, every
+// test that it names must have run and passed in the last run of all layers (build/test/*.json,
+// events of go test -json), and no test of RFC 8987 may have been skipped.
 package main
 
 import (
@@ -58,7 +57,7 @@ func run(root, results string, check bool) error {
 	return verify(found, filepath.Join(root, results))
 }
 
-// compare reports whether the document is what would be written.
+// compare returns an error if the document is not what would be written.
 func compare(path, text string) error {
 	old, err := os.ReadFile(path)
 	if err != nil {

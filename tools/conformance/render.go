@@ -20,7 +20,7 @@ How a test comes to be named here is told at the top of ` + "`tools/conformance/
 RFC 8987 that its tests notice when the code breaks it.
 `
 
-// render writes the document, and the line above each table.
+// render returns the document, and the line above each table.
 func render(found map[row][]evidence) (text string, lines []string) {
 	var b strings.Builder
 	b.WriteString(header)
@@ -52,7 +52,7 @@ func render(found map[row][]evidence) (text string, lines []string) {
 	return b.String(), lines
 }
 
-// summary is the line above a table.
+// summary returns the line above a table.
 func summary(t claims.Table, found map[row][]evidence) string {
 	shown, kernel := 0, 0
 	for _, r := range t.Rows[:t.Counted] {
@@ -67,8 +67,8 @@ func summary(t claims.Table, found map[row][]evidence) string {
 	return fmt.Sprintf("%s: %d of %d shown, %d in the kernel", t.Title, shown, t.Counted, kernel)
 }
 
-// shortNames are what folders with evidence are called: the last element of the
-// path, or the last two where another folder has the same.
+// shortNames returns short names for folders with tests: the last element of the path, or the
+// last two if another folder has the same last element.
 func shortNames(found map[row][]evidence) map[string]string {
 	folders := make(map[string]map[string]bool) // by last element
 	for _, all := range found {
@@ -92,7 +92,7 @@ func shortNames(found map[row][]evidence) map[string]string {
 	return short
 }
 
-// tests are the names of a row's tests, by folder.
+// tests returns the names of a row's tests, by folder.
 func tests(all []evidence, short map[string]string) string {
 	if len(all) == 0 {
 		return "-"

@@ -22,7 +22,7 @@ type evidence struct {
 	Kernel  bool
 }
 
-// row is a requirement's place: document and identifier.
+// row identifies a requirement: document and identifier.
 type row struct{ rfc, id string }
 
 var (
@@ -32,15 +32,15 @@ var (
 	identifier = regexp.MustCompile(rowID)
 )
 
-// rowID is a row as comments name it.
+// rowID matches a row as comments name it.
 const rowID = `[GRSO]-\d|\d+(?:\.\d+)*[a-z]\b|19[.\d]*|5\.\d\b`
 
-// wholeSection stands for the rows of a test whose name says only a section, and
-// whose rows nobody has said.
+// wholeSection stands for the rows of a test whose name has only a section, and for which
+// claims.Named has no rows.
 const wholeSection = "a section as a whole"
 
-// sections are how names begin that say only a section, in the documents in which
-// a test that is named after a document must name something of it.
+// sections has, for the documents in which a test that is named after the document must name
+// something of it, the beginnings of names that have only a section.
 var sections = map[string][]string{"8987": nil, "8415": {"19_"}, "8213": {"3_", "4_"}}
 
 var (
@@ -50,7 +50,7 @@ var (
 	noKernel = regexp.MustCompile(`Fake|Scripted`)
 )
 
-// scan reads every test of the tree and finds what each shows.
+// scan reads every test of the tree, and finds which rows each test shows.
 func scan(root string) (map[row][]evidence, error) {
 	known := make(map[row]bool)
 	for _, t := range claims.Tables() {
@@ -108,7 +108,7 @@ func scanFile(path, folder string, known map[row]bool, found map[row][]evidence)
 	return nil
 }
 
-// shows is the rows that a test shows by its name and its comment.
+// shows returns the rows that a test shows by its name and its comment.
 func shows(fn *ast.FuncDecl, host bool, known map[row]bool) ([]row, error) {
 	var rows []row
 	add := func(r row) {
@@ -136,8 +136,8 @@ func shows(fn *ast.FuncDecl, host bool, known map[row]bool) ([]row, error) {
 	return rows, nil
 }
 
-// addNamed adds the row that a test's name says, and for a test whose name says only
-// a section, and whose rows claims.Named does not have, the section as a whole.
+// addNamed adds the row that is in a test's name. If the name has only a section, and
+// claims.Named has no rows for it, it adds the section as a whole.
 func addNamed(name, rfc, rest string, known map[row]bool, add func(row)) error {
 	whole, strict := sections[rfc]
 	if r, ok := rowOf(rfc, rest, known); ok {
@@ -154,8 +154,8 @@ func addNamed(name, rfc, rest string, known map[row]bool, add func(row)) error {
 	return nil
 }
 
-// rowOf reads the row from the rest of a test's name: "G2_Several..." or
-// "19_1_1d_Interface...": the longest that there is.
+// rowOf reads the row from the rest of a test's name, "G2_Several..." or "19_1_1d_Interface...".
+// It takes the longest row that exists.
 func rowOf(rfc, rest string, known map[row]bool) (row, bool) {
 	parts := strings.Split(rest, "_")
 	for n := len(parts) - 1; n > 0; n-- {

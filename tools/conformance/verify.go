@@ -10,8 +10,7 @@ import (
 	"fairlead/tools/events"
 )
 
-// verify reads the last run: every test that the document names must have run
-// and passed.
+// verify reads the last run: every test that the document names must have run and passed.
 func verify(found map[row][]evidence, glob string) error {
 	files, err := filepath.Glob(glob)
 	if err != nil {
@@ -45,8 +44,8 @@ func verify(found map[row][]evidence, glob string) error {
 	return errors.New("the last run does not bear the document out:\n  " + strings.Join(wrong, "\n  "))
 }
 
-// readResults takes in how each test ended. A subtest that was skipped or failed
-// counts against its test, and so does another layer in which the test did not pass.
+// readResults reads how each test ended. If a subtest was skipped or failed, its test does not
+// count as passed. The same holds if the test did not pass in another layer.
 func readResults(name string, results map[string]string) error {
 	run, err := events.Read(name)
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package events reads what `go test -json` wrote, by itself or through gotestsum,
-// which may have run a test that failed once more, alone: then the second result
-// counts.
+// Package events reads the output of `go test -json`, also when gotestsum has written it.
+// gotestsum may have run a failed test once more, alone: then the second result counts.
 package events
 
 import (
@@ -13,21 +12,21 @@ import (
 	"strings"
 )
 
-// Test is a test or a subtest of a package, which is named by its import path.
+// Test is a test or a subtest of a package. The package is named by its import path.
 type Test struct{ Package, Name string }
 
 // Result is how a test ended.
 type Result struct {
 	Action string // "pass", "fail" or "skip"
 	Flaky  bool   // it passed, but had failed before
-	Output string // what a test that was skipped said
+	Output string // if the test was skipped, its output
 }
 
-// Run is what came of the tests in one file.
+// Run has the results of the tests in one file.
 type Run struct {
 	Results map[Test]Result
-	// Broken are the packages that failed in a way that no second run of a test
-	// mends: what was not built, and what ended before all its tests had.
+	// Broken are the packages that failed in a way that no second run of a test can repair: those
+	// that were not built, and those that ended before all their tests had ended.
 	Broken []string
 }
 
@@ -39,12 +38,12 @@ type process struct {
 	failed  bool
 }
 
-// reader takes in one file.
+// reader reads one file.
 type reader struct {
 	run       Run
-	failed    map[Test]bool // tests that are no subtests and have failed once
+	failed    map[Test]bool // tests, without subtests, that have failed once
 	output    map[Test]string
-	processes map[string]*process // those that have not ended, by package
+	processes map[string]*process // processes that have not ended, by package
 }
 
 // Read reads a file.
@@ -77,7 +76,7 @@ func Read(name string) (*Run, error) {
 
 func (r *reader) take(e event) {
 	if e.Package == "" {
-		return // of a build: its package fails as well
+		return // an event of a build: the package fails as well
 	}
 	if r.processes[e.Package] == nil {
 		r.processes[e.Package] = &process{running: make(map[Test]bool)}
@@ -102,7 +101,7 @@ func (r *reader) take(e event) {
 	}
 }
 
-// forget drops what an earlier run of a test brought, its subtests included.
+// forget deletes the results of an earlier run of a test, and of its subtests.
 func (r *reader) forget(t Test) {
 	for known := range r.run.Results {
 		if known == t || known.Package == t.Package && strings.HasPrefix(known.Name, t.Name+"/") {
@@ -123,8 +122,8 @@ func (r *reader) ends(t Test, action string) {
 	}
 }
 
-// end takes in how a package ended. Where a test was running still, or none had
-// failed, the package failed for a reason of its own, and tests may be missing.
+// end notes how a package ended. If it failed while a test was still running, or although no test
+// had failed, the reason is not a test, and results may be missing.
 func (r *reader) end(name, action string) {
 	p := r.processes[name]
 	delete(r.processes, name)

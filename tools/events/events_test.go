@@ -13,7 +13,7 @@ func TestRead(t *testing.T) {
 	pass, fail, skip := Result{Action: "pass"}, Result{Action: "fail"}, Result{Action: "skip", Output: "no VRF\n"}
 	for _, c := range []struct {
 		name   string
-		events string // action, package or package.test, output: a line each
+		events string // one line each: action, package or package.test, output
 		want   Run
 	}{
 		{"all is well", "run a.T\nrun a.T/s\npass a.T/s\npass a.T\npass a", Run{Results: map[Test]Result{{"a", "T"}: pass, {"a", "T/s"}: pass}}},
@@ -53,7 +53,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// written is the events as go test writes them.
+// written returns the events in the form in which go test writes them.
 func written(events string) string {
 	var b strings.Builder
 	for line := range strings.Lines(events) {

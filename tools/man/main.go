@@ -3,8 +3,8 @@
 //
 //	man FOLDER
 //
-// It stands apart from the program, which would carry what turns Markdown into
-// man pages about with it on every router.
+// It is a program of its own: otherwise the code that turns Markdown into man pages would be in
+// the program on every router.
 package main
 
 import (
@@ -33,6 +33,6 @@ func write(dir string) error {
 		return err
 	}
 	root := cli.New(cli.Commands{Roles: cli.Join(cli.Relay(), cli.Relay4(), cli.Server6())})
-	root.DisableAutoGenTag = true // no date: the same sources make the same pages
+	root.DisableAutoGenTag = true // no date, so that the same sources make the same pages
 	return doc.GenManTree(root, &doc.GenManHeader{Section: "8", Source: "Fairlead"}, dir)
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The units name the first two pages, and the others are found from there.
+// The units name the first two pages, and these lead to the others.
 func TestPages(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man8")
 	if err := write(dir); err != nil {

@@ -1,8 +1,8 @@
-// Command mutants shows that the tests of each RFC 8987 requirement notice when
-// the code breaks it, and some tests of what no row of that RFC says. For each mutation it copies the tree, makes the one change
-// and runs the tests of that requirement, which must fail. It prints a line per
-// mutant and exits 1 if one survives, or if a requirement's tests do not pass
-// without any change.
+// Command mutants shows that the tests of each RFC 8987 requirement fail when the code breaks the
+// requirement, and does the same for some tests of behaviour that no row of that RFC describes.
+// For each mutation it copies the tree, makes the one change, and runs the tests of that
+// requirement, which must fail. It prints one line per mutant. It exits 1 if a mutant survives,
+// or if a requirement's tests do not pass without any change.
 package main
 
 import (
@@ -71,10 +71,10 @@ func run(root, only string) (bool, error) {
 	return survivors == 0, nil
 }
 
-// label is the row of a mutation, or its test where it has none.
+// label returns the row of a mutation, or its test if it has no row.
 func label(m claims.Mutation) string { return cmp.Or(m.Row, m.Test) }
 
-// wanted reports whether a mutation is to be tried: all are if none is named.
+// wanted reports whether a mutation is to be tried. If only is empty, all are.
 func wanted(m claims.Mutation, only string) bool { return only == "" || label(m) == only }
 
 // The verdicts.
@@ -83,8 +83,8 @@ const (
 	survived = "SURVIVED"
 )
 
-// passWithout runs the tests of all rows in the tree as it is: they must pass, or
-// their failing would say nothing.
+// passWithout runs the tests of all rows in the unchanged tree. They must pass, because otherwise
+// their failing under a mutation would show nothing.
 func passWithout(tree, only string) error {
 	rows := make(map[string][]claims.Mutation) // by package
 	for _, m := range claims.Mutations() {
@@ -100,8 +100,7 @@ func passWithout(tree, only string) error {
 	return nil
 }
 
-// try makes one change in the tree, runs the tests of its row and takes the
-// change back.
+// try makes one change in the tree, runs the tests of its row, and undoes the change.
 func try(tree string, m claims.Mutation) (verdict string, err error) {
 	path := filepath.Join(tree, m.File)
 	before, err := os.ReadFile(path)
@@ -130,7 +129,7 @@ func try(tree string, m claims.Mutation) (verdict string, err error) {
 	return noticed, nil
 }
 
-// mutate makes the change; its original text must be there exactly once.
+// mutate makes the change. The original text must be there exactly once.
 func mutate(text []byte, m claims.Mutation) ([]byte, error) {
 	if n := bytes.Count(text, []byte(m.From)); n != 1 {
 		return nil, fmt.Errorf("%s has the text of the mutation %d times, want once: %q", m.File, n, m.From)
@@ -140,13 +139,13 @@ func mutate(text []byte, m claims.Mutation) ([]byte, error) {
 
 const timeout = 3 * time.Minute
 
-// test runs the tests of some mutations' rows in one package. Ran is false where it did not
-// build or has no such test.
+// test runs the tests of some mutations' rows in one package. ran is false if the package did not
+// build, or has no such test.
 func test(tree, pkg string, rows []claims.Mutation) (out string, ran, passed bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	env := os.Environ()
-	if strings.HasPrefix(pkg, "./internal/system") { // those drive the program itself
+	if strings.HasPrefix(pkg, "./internal/system") { // these tests run the program itself
 		bin := filepath.Join(tree, "build", "fairlead")
 		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/fairlead")
 		build.Dir = tree
@@ -174,7 +173,7 @@ func test(tree, pkg string, rows []claims.Mutation) (out string, ran, passed boo
 	return out, strings.Contains(out, "=== RUN"), err == nil && !strings.Contains(out, "--- SKIP")
 }
 
-// copyTree copies what the tests need: everything but the history and builds.
+// copyTree copies what the tests need: everything except the history and builds.
 func copyTree(from, to string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"fairlead/tools/conformance/claims"
 )
 
-// Every mutation fits the code as it is, exactly once, and leaves Go behind.
+// Every mutation fits the present code exactly once, and its result can be parsed as Go.
 func TestMutationsFitTheCode(t *testing.T) {
 	for _, m := range claims.Mutations() {
 		text, err := os.ReadFile(filepath.Join("../..", m.File))

@@ -1,10 +1,9 @@
-// Command outcome tells what came of the tests whose events gotestsum wrote to
-// files: every skip with its reason, every test that failed and passed when it ran
-// once more alone (a line that begins with FLAKY), and the numbers. What failed is
-// told by gotestsum.
+// Command outcome reports the results of tests, from the events that gotestsum wrote to files:
+// every skip with its reason, every test that failed and then passed when it ran once more alone
+// (on a line that begins with FLAKY), and the numbers. gotestsum itself reports what failed.
 //
-// It exits 1 if a test failed for good or a package did not run to its end, if no
-// test ran, or if a test was skipped that the list of permitted skips does not name.
+// It exits 1 if a test failed in its last run, or a package did not run to its end, if no test
+// ran, or if a test was skipped that is not in the list of permitted skips.
 package main
 
 import (
@@ -32,7 +31,7 @@ func main() {
 	}
 }
 
-// tell prints the outcome of all files and reports whether it is good.
+// tell prints the results of all files, and reports whether they are good.
 func tell(out io.Writer, skips string, names []string) (good bool, err error) {
 	permitted, err := readSkips(skips)
 	if err != nil {

@@ -5,25 +5,25 @@ import (
 	"math"
 )
 
-// Bar is something that has to be reached.
+// Bar is a figure that has to be reached.
 type Bar struct {
 	Name   string
-	Wanted string // empty: the figure is told as it is
+	Wanted string // empty: the figure is shown, and not judged
 	Judge  func(*Results) Verdict
 }
 
-// Verdict is what was measured, beside what is wanted.
+// Verdict is what was measured, to be compared with what is wanted.
 type Verdict struct {
 	Figure string
 	Met    bool
-	Void   string   // why nothing can be said; empty if it can
-	Notes  []string // sentences about how it came about
+	Void   string   // why the bar cannot be judged; empty if it can
+	Notes  []string // sentences about how the figure was measured
 }
 
-// Unknown is a verdict about something that could not be measured.
+// Unknown returns a verdict about something that could not be measured.
 func Unknown(why string) Verdict { return Verdict{Figure: "unknown", Void: why} }
 
-// AtMost and AtLeast compare a ratio with what is wanted of it.
+// AtMost and AtLeast compare a ratio with the ratio that is wanted.
 func AtMost(wanted, ratio float64, of string) Verdict { return compared(ratio, of, ratio <= wanted) }
 
 // AtLeast: see AtMost.
@@ -36,13 +36,13 @@ func compared(ratio float64, of string, met bool) Verdict {
 	return Verdict{Figure: fmt.Sprintf("%.2f times %s", ratio, of), Met: met}
 }
 
-// Judged is a bar and what became of it.
+// Judged is a bar with its verdict.
 type Judged struct {
 	Bar
 	Verdict
 }
 
-// Word is the last word of the bar's line.
+// Word returns the last word of the bar's line.
 func (j Judged) Word() string {
 	switch {
 	case j.Void != "":
@@ -55,7 +55,7 @@ func (j Judged) Word() string {
 	return "missed"
 }
 
-// String is the bar's line: "bar NAME: FIGURE, wanted FIGURE: met".
+// String returns the bar's line: "bar NAME: FIGURE, wanted FIGURE: met".
 func (j Judged) String() string {
 	line := fmt.Sprintf("bar %s: %s, wanted %s: %s", j.Name, j.Figure, j.Wanted, j.Word())
 	if j.Wanted == "" {

@@ -50,7 +50,7 @@ func TestBar(t *testing.T) {
 	}
 }
 
-// What is written is what is read: the machine, names, figures and rounds.
+// What was written can be read: the machine, names, figures and rounds.
 func TestResults(t *testing.T) {
 	var written strings.Builder
 	there := harness.NewResults(&written)
@@ -90,7 +90,7 @@ func TestUsageOfThisProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	for after := before; after <= before; { // it runs, so it must show
+	for after := before; after <= before; { // the process runs, so its time must grow
 		if after, err = harness.CPU(os.Getpid()); err != nil {
 			t.Fatal(err)
 		}

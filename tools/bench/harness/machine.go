@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DescribeMachine adds what all figures depend on: processor, cores, kernel, Go and
-// the load average.
+// DescribeMachine adds the properties that all figures depend on: processor, number of
+// processors, kernel, Go version and load average.
 func (r *Results) DescribeMachine() {
 	r.Describe("processor", processor())
 	r.Describe("cores", fmt.Sprint(runtime.NumCPU()))
@@ -32,7 +32,7 @@ func processor() string {
 	return "unknown"
 }
 
-// Kernel is the machine's kernel and its version.
+// Kernel returns the machine's kernel with its version.
 func Kernel() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
@@ -41,7 +41,7 @@ func Kernel() string {
 	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
 }
 
-// LoadAverage are the three averages, as the kernel prints them.
+// LoadAverage returns the three averages, as the kernel prints them.
 func LoadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -50,7 +50,7 @@ func LoadAverage() string {
 	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
-// version is the first line of what a fairlead says of itself.
+// version returns the first line of what a fairlead prints about its version.
 func version(program string) string {
 	out, err := exec.Command(program, "version").Output()
 	if err != nil {
@@ -60,7 +60,7 @@ func version(program string) string {
 	return first
 }
 
-// Debian is the version of a package that is installed.
+// Debian returns the version of an installed package.
 func Debian(pkg string) string {
 	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", pkg).Output()
 	if err != nil {
@@ -69,7 +69,7 @@ func Debian(pkg string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// FileSystem is the kind of file system that a folder is on, such as "ext4" or "tmpfs".
+// FileSystem returns the kind of file system that a folder is on, such as "ext4" or "tmpfs".
 func FileSystem(dir string) string {
 	out, err := exec.Command("findmnt", "-n", "-o", "FSTYPE", "-T", dir).Output()
 	if err != nil {

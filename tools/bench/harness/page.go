@@ -8,7 +8,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 )
 
-// Grid is a table, for the terminal and for a document.
+// Grid is a table, for a terminal or a document.
 type Grid struct {
 	Title string
 	Head  []string
@@ -30,10 +30,10 @@ func (g Grid) writer() table.Writer {
 	return w
 }
 
-// Markdown is the table in a document.
+// Markdown returns the table for a document.
 func (g Grid) Markdown() string { return g.writer().RenderMarkdown() }
 
-// String is the table on a terminal.
+// String returns the table for a terminal.
 func (g Grid) String() string {
 	w := g.writer()
 	style := table.StyleLight
@@ -42,8 +42,8 @@ func (g Grid) String() string {
 	return g.Title + "\n" + w.Render()
 }
 
-// page has what a text of a document can use: {{code "ls"}}, and {{template "bars" .}}
-// for the bars of a run.
+// page has what the text of a document can use: {{code "ls"}}, and {{template "bars" .}} for the
+// bars of a run.
 var page = template.Must(template.New("").Funcs(template.FuncMap{
 	"code": func(s string) string { return "`" + s + "`" },
 }).Parse(`{{define "bars"}}## Bars
@@ -56,12 +56,12 @@ A missed bar is a result, not an error of the run. A void one says nothing: what
 would have made the figure mean something was not there.
 {{end}}`))
 
-// Page is the text of a document, to be filled in.
+// Page returns a template for the text of a document.
 func Page(text string) *template.Template {
 	return template.Must(template.Must(page.Clone()).New("page").Parse(text))
 }
 
-// Fill fills a page in.
+// Fill returns the text of a page, filled with values.
 func Fill(page *template.Template, with any) (string, error) {
 	var w strings.Builder
 	if err := page.Execute(&w, with); err != nil {
@@ -70,7 +70,7 @@ func Fill(page *template.Template, with any) (string, error) {
 	return w.String(), nil
 }
 
-// List are figures with commas.
+// List returns figures with commas between them.
 func List(format string, values []float64) string {
 	texts := make([]string, len(values))
 	for i, one := range values {

@@ -5,22 +5,21 @@ import (
 	"strings"
 )
 
-// niceness is that of what is measured, as an argument of nice: it goes before
-// everything else that the machine may have to do, which is not to be measured.
+// niceness is the niceness of what is measured, as an argument of nice: it runs before everything
+// else on the machine, so that other programs do not change the figures.
 const niceness = "-15"
 
-// Preferred is a command that goes before everything else.
+// Preferred returns a command with this niceness.
 func Preferred(args ...string) []string { return append([]string{"nice", "-n", niceness}, args...) }
 
-// Pinned is a command on one core that goes before everything else.
+// Pinned returns a command with this niceness, on one processor.
 func Pinned(core string, args ...string) []string {
 	return Preferred(append([]string{"taskset", "-c", core}, args...)...)
 }
 
-// prefer gives that niceness to the session that the bench and all its programs
-// are in: where the kernel shares out time between sessions first, niceness counts
-// only within one. Call restore at the end. Without a session, or without the right
-// to change it, nothing happens.
+// prefer gives that niceness to the session that contains the bench and all its programs: where
+// the kernel first shares time between sessions, niceness only counts within a session. Call
+// restore at the end. Without a session, or without the right to change it, nothing happens.
 func prefer() (restore func()) {
 	const file = "/proc/self/autogroup"
 	text, err := os.ReadFile(file) // "/autogroup-17 nice 0"

@@ -12,27 +12,26 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// Results are figures in the Go benchmark format, so that benchstat can read them.
-// A name is like "Plain/load=closed/relay=dnsmasq"; each round adds a line of that
-// name.
+// Results are figures in the Go benchmark format, which benchstat can read. A name looks like
+// "Plain/load=closed/relay=dnsmasq". Each round adds one line with that name.
 type Results struct {
 	all    []*benchfmt.Result
-	config []benchfmt.Config // of what is added from now on
+	config []benchfmt.Config // for the figures that are added from now on
 	out    *benchfmt.Writer
-	err    error // of writing
+	err    error // the first error of writing
 }
 
-// NewResults returns results that are also written, line by line as they come.
+// NewResults returns results that are also written, line by line, as they are added.
 func NewResults(to io.Writer) *Results { return &Results{out: benchfmt.NewWriter(to)} }
 
 // Value is a figure and its unit.
 type Value = benchfmt.Value
 
-// Of is a figure in a unit: in seconds and octets, not in parts or multiples of them,
-// as benchstat finds those by itself.
+// Of returns a figure in a unit. It is in seconds or octets, not in parts or multiples of them:
+// benchstat chooses those by itself.
 func Of(figure float64, unit string) Value { return Value{Value: figure, Unit: unit} }
 
-// Add adds the figures of one round, which are means over that many operations.
+// Add adds the figures of one round, which are means over so many operations.
 func (r *Results) Add(name string, operations int, values ...Value) {
 	r.take(&benchfmt.Result{Config: slices.Clone(r.config), Name: benchfmt.Name(name), Iters: operations, Values: values})
 }
@@ -44,12 +43,12 @@ func (r *Results) take(one *benchfmt.Result) {
 	}
 }
 
-// Describe says something of the machine, for all figures that are added later.
+// Describe adds a property of the machine, for all figures that are added later.
 func (r *Results) Describe(key, text string) {
 	r.config = append(r.config, benchfmt.Config{Key: key, Value: []byte(text), File: true})
 }
 
-// Described is what was said of the machine that the figures are from.
+// Described returns a property of the machine that the figures are from.
 func (r *Results) Described(key string) string {
 	for _, one := range r.all {
 		if text := one.GetConfig(key); text != "" {
@@ -59,7 +58,7 @@ func (r *Results) Described(key string) string {
 	return "unknown"
 }
 
-// Machine is what was said of this machine, wherever the figures are from.
+// Machine returns a property of this machine, even if the figures are from another one.
 func (r *Results) Machine(key string) string {
 	for _, one := range r.config {
 		if one.Key == key {
@@ -69,7 +68,7 @@ func (r *Results) Machine(key string) string {
 	return "unknown"
 }
 
-// Read adds the figures of a text, such as what `go test -bench` prints.
+// Read adds the figures in a text, such as the output of `go test -bench`.
 func (r *Results) Read(text io.Reader) error {
 	lines := benchfmt.NewReader(text, "")
 	for lines.Scan() {
@@ -95,7 +94,7 @@ func (r *Results) Benchmarks(pkg string, names ...string) error {
 	return r.Read(strings.NewReader(string(out)))
 }
 
-// Values are the figures of a name in a unit, one a round.
+// Values returns the figures of a name in a unit, one per round.
 func (r *Results) Values(name, unit string) (values []float64) {
 	for _, one := range r.all {
 		if value, ok := one.Value(unit); ok && string(one.Name) == name {
@@ -105,10 +104,10 @@ func (r *Results) Values(name, unit string) (values []float64) {
 	return values
 }
 
-// Median is the middle of the rounds, and NaN if there are none.
+// Median returns the median of the rounds, and NaN if there are none.
 func (r *Results) Median(name, unit string) float64 { return Median(r.Values(name, unit)) }
 
-// Sum is the sum of the rounds.
+// Sum returns the sum of the rounds.
 func (r *Results) Sum(name, unit string) (sum float64) {
 	for _, value := range r.Values(name, unit) {
 		sum += value
@@ -116,7 +115,7 @@ func (r *Results) Sum(name, unit string) (sum float64) {
 	return sum
 }
 
-// Shares are what the rounds of one name have of those of another.
+// Shares returns, for each round, the figure of one name divided by the figure of another.
 func (r *Results) Shares(name, of, unit string) []float64 {
 	values, whole := r.Values(name, unit), r.Values(of, unit)
 	values = values[:min(len(values), len(whole))]
@@ -126,7 +125,7 @@ func (r *Results) Shares(name, of, unit string) []float64 {
 	return values
 }
 
-// Median is the middle of the figures, and NaN of none.
+// Median returns the median of the figures, and NaN if there are none.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
@@ -135,7 +134,7 @@ func Median(values []float64) float64 {
 	return benchmath.AssumeNothing.Summary(sample, 0.95).Center
 }
 
-// Figure is a figure in words, and a dash if it was not measured.
+// Figure returns a figure as text, and a dash if it was not measured.
 func Figure(format string, figure float64) string {
 	if math.IsNaN(figure) {
 		return "-"

@@ -1,9 +1,9 @@
-// Package harness is what every bench needs: it has programs take turns, keeps what
-// was measured in the Go benchmark format, holds it against the bars, and writes the
-// document. It knows no program that is measured.
+// Package harness has what every bench needs: it makes programs take turns, keeps the figures in
+// the Go benchmark format, compares them with the bars, and writes the document. It knows nothing
+// of the programs that are measured.
 //
-// A Suite is the benches of one document, and a Bench is a value: what it is called,
-// between whom it compares, how each of them begins, what one turn is, and the bars.
+// A Suite is the benches of one document. A Bench is a value: its name, the programs that it
+// compares, how each of them begins, what one turn is, and the bars.
 package harness
 
 import (
@@ -23,57 +23,57 @@ import (
 
 // Suite is the benches of one document.
 type Suite interface {
-	// Flags adds the options of the suite to those of every one.
+	// Flags adds the options of this suite to those that all suites have.
 	Flags(*flag.FlagSet)
-	// Benches are those of a run, in the order in which they are measured.
+	// Benches returns the benches of a run, in the order in which they are measured.
 	Benches(*Run) ([]Bench, error)
-	// Told is what is printed before the bars.
+	// Told returns what is printed before the bars.
 	Told(*Run) (string, error)
-	// Document is the text of the document, empty for a run of a part.
+	// Document returns the text of the document, which is empty for a run of only a part.
 	Document(*Run) (string, error)
 }
 
 // Bench is one thing to measure.
 type Bench struct {
 	Name string
-	// Between are those that take turns.
+	// Between are the names of the programs that take turns.
 	Between []string
 	// Begin, if there is one, makes one of them ready.
 	Begin func(who string) error
-	// Turns are what is measured. All rounds of one come before the next one.
+	// Turns are what is measured. All rounds of one turn are done before the next turn.
 	Turns []Turn
-	// Once has one round do, where all would have the same figures.
+	// Once means that one round is enough, because all rounds would have the same figures.
 	Once bool
-	// End, if there is one, ends what has begun.
+	// End, if there is one, ends what Begin has begun.
 	End func() error
-	// Bars may be named to choose the bench. Those without a judge are not told.
+	// Bars may be named to choose the bench. Bars without a judge are not printed.
 	Bars []Bar
 }
 
-// Turn is what one of them does in one round. It adds what it measures.
+// Turn is what one program does in one round. It adds the figures that it measures.
 type Turn func(who string, round int, to *Results) error
 
 // Run is one run of a suite.
 type Run struct {
-	Name     string // of the suite
-	Fairlead string // the program
-	Folder   string // for stores: on a real file system, and gone in the end
+	Name     string // name of the suite
+	Fairlead string // path of the program
+	Folder   string // for stores: on a real file system, and removed at the end
 	Rounds   int
 	Results  *Results
 	Judged   []Judged
 
 	document string
 	dir      string
-	full     int // rounds of a full run
+	full     int // how many rounds a full run has
 	bars     []string
 
-	mu      sync.Mutex // guards closers: an interrupted run is tidied up from outside
+	mu      sync.Mutex // guards closers, which another goroutine calls if the run is interrupted
 	closers []func() error
 }
 
-// Main runs a suite with the arguments of a command line, and tidies up also when it
-// is interrupted. Bars may be named without the first word of their names; words says
-// which there are, and is empty where nobody chooses among bars.
+// Main runs a suite with the arguments of a command line. It removes everything, even if it is
+// interrupted. Bars may be named without the first word of their names. words lists the bars that
+// there are; it is empty if bars cannot be chosen.
 func Main(s Suite, r *Run, document, words string, args []string) error {
 	flags := flag.NewFlagSet(r.Name, flag.ExitOnError)
 	flags.StringVar(&r.Fairlead, "fairlead", "build/fairlead", "the program")
@@ -113,7 +113,7 @@ func Main(s Suite, r *Run, document, words string, args []string) error {
 	return errors.Join(err, r.close(), figures.Close())
 }
 
-// Measured has benches measured where nobody judges them, and writes the figures.
+// Measured runs benches that have no bars, and writes the figures.
 func Measured(fairlead string, rounds int, benches func(*Run) []Bench, to io.Writer) (err error) {
 	r := &Run{Fairlead: fairlead, Rounds: rounds, Results: NewResults(to)}
 	defer func() { err = errors.Join(err, r.close()) }()
@@ -126,7 +126,7 @@ func Measured(fairlead string, rounds int, benches func(*Run) []Bench, to io.Wri
 	return r.Results.err
 }
 
-// Words are the words between commas.
+// Words returns the words between commas.
 func Words(text string) (words []string) {
 	for word := range strings.SplitSeq(text, ",") {
 		if word = strings.TrimSpace(word); word != "" {
@@ -147,7 +147,7 @@ func (r *Run) prepare() (figures *os.File, err error) {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return nil, err
 	}
-	if r.Folder, err = os.MkdirTemp(r.dir, "bench-"); err != nil { // another run may be under way
+	if r.Folder, err = os.MkdirTemp(r.dir, "bench-"); err != nil { // a folder of its own, as another run may be under way
 		return nil, err
 	}
 	r.OnClose(func() error { return os.RemoveAll(r.Folder) })
@@ -161,17 +161,17 @@ func (r *Run) prepare() (figures *os.File, err error) {
 	return figures, nil
 }
 
-// Figures is the file that has all figures, in the Go benchmark format.
+// Figures returns the path of the file that has all figures, in the Go benchmark format.
 func (r *Run) Figures() string { return filepath.Join(r.dir, r.Name+".txt") }
 
-// Whole says whether nothing was left out.
+// Whole reports whether nothing was left out of the run.
 func (r *Run) Whole() bool { return len(r.bars) == 0 && r.Rounds >= r.full }
 
-// Say tells somebody who waits what is being done.
+// Say tells the user what is being done.
 func Say(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
 
-// OnClose has something done at the end of the run, however it ends. The last comes
-// first.
+// OnClose makes the end of the run call f, however the run ends. Functions that were added later
+// are called first.
 func (r *Run) OnClose(f func() error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -195,14 +195,14 @@ func (r *Run) Wants(names ...string) bool {
 	})
 }
 
-// means says whether what a user calls a bar is one of that name.
+// means reports whether the user's name for a bar stands for the bar with this name.
 func means(bar, name string) bool {
 	_, rest, _ := strings.Cut(name, "-")
 	return bar == name || bar == rest
 }
 
-// run measures what was asked for, and tells. What goes wrong makes bars void, and
-// the other benches go on.
+// run measures what was asked for, and prints the results. If something fails, its bars are void,
+// and the other benches go on.
 func (r *Run) run(s Suite) error {
 	benches, err := s.Benches(r)
 	if err != nil {
@@ -238,7 +238,7 @@ func (b *Bench) names() (names []string) {
 	return names
 }
 
-// known refuses bars that there are not.
+// known refuses the names of bars that do not exist.
 func (r *Run) known(benches []Bench) error {
 	for _, name := range r.bars {
 		if !slices.ContainsFunc(benches, func(b Bench) bool {
@@ -250,13 +250,13 @@ func (r *Run) known(benches []Bench) error {
 	return nil
 }
 
-// Measure has everybody take turns.
+// Measure lets the programs of a bench take turns.
 func (r *Run) Measure(b Bench) error {
 	if b.Begin != nil {
 		for _, who := range b.Between {
 			Say("%s: %s starts", b.Name, who)
 			if err := b.Begin(who); err != nil {
-				return fmt.Errorf("%s: %s: %w", b.Name, who, err) // what has begun ends with the run
+				return fmt.Errorf("%s: %s: %w", b.Name, who, err) // what has begun is ended at the end of the run
 			}
 		}
 	}
@@ -310,7 +310,7 @@ func (r *Run) finish(s Suite, good bool) error {
 	return errors.Join(err, r.Results.err, os.WriteFile(r.document, []byte(text), 0o644))
 }
 
-// Notes are those of all bars.
+// Notes returns the notes of all bars.
 func (r *Run) Notes() (all []string) {
 	for _, one := range r.Judged {
 		for _, note := range one.Notes {
@@ -320,8 +320,9 @@ func (r *Run) Notes() (all []string) {
 	return all
 }
 
-// Compare has benchstat compare the figures of those that took turns, where the key of
-// names says who: of each name the medians in those units, their ratio, and the noise.
+// Compare makes benchstat compare the figures of the programs that took turns; key is the part of
+// a figure's name that names the program. For each name it prints the medians in those units,
+// their ratio, and the noise.
 func (r *Run) Compare(key string, order, units []string) (string, error) {
 	cmd := exec.Command("go", "tool", "benchstat", "-table", ".config",
 		"-col", fmt.Sprintf("/%s@(%s)", key, strings.Join(order, " ")), "-filter", ".unit:("+strings.Join(units, " OR ")+")", r.Figures())

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// suite is one of three benches: a fails, and b and c have two that take turns.
+// suite has three benches: a fails; b and c have two programs that take turns.
 type suite struct{ did []string }
 
 func (*suite) Flags(*flag.FlagSet)           {}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPU is the time that the threads of a process have run so far.
+// CPU returns the time that the threads of a process have run so far.
 func CPU(pid int) (time.Duration, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(tasks) == 0 {
@@ -33,7 +33,7 @@ func CPU(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// Resident is the memory of a process that is in RAM, in octets.
+// Resident returns how much of a process's memory is in RAM, in octets.
 func Resident(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -48,8 +48,8 @@ func Resident(pid int) (int64, error) {
 	return 0, fmt.Errorf("memory: process %d has no VmRSS", pid)
 }
 
-// Busy is the processor time that this process has used, the kernel's work for it
-// included: other programs do not count, nor does waiting for the disk.
+// Busy returns the processor time that this process has used, including the kernel's work for it.
+// The time of other programs, and the time of waiting for the disk, do not count.
 func Busy() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {

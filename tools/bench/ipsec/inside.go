@@ -15,7 +15,7 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// Inside measures everything, and prints the figures for who started it.
+// Inside measures everything, and prints the figures for the process that started it.
 func Inside(count string) error {
 	rounds, err := strconv.Atoi(count)
 	if err != nil {
@@ -41,8 +41,8 @@ func benches(r *harness.Run) []harness.Bench {
 	return []harness.Bench{
 		{
 			Name: "start", Between: []string{"fairlead"},
-			// A first start has the kernel load what ESP and the filter need, which is not
-			// the relay's time.
+			// A first start makes the kernel load what ESP and the filter need. That is not the
+			// relay's time, so it is not measured.
 			Begin: func(string) error {
 				err := findESP()
 				if err == nil {
@@ -99,8 +99,8 @@ func benches(r *harness.Run) []harness.Bench {
 	}
 }
 
-// throughput is as many exchanges as the machine does with a few under way at a time,
-// none of which changes anything.
+// throughput is a load of as many exchanges as the machine can do with a few under way at a time.
+// None of them changes anything.
 var throughput = network.Load{Clients: 64, Mix: network.Plain, Window: 16, Length: 4 * time.Second, Timeout: 2 * time.Second}
 
 func findESP() (err error) {
@@ -122,7 +122,7 @@ func findESP() (err error) {
 // between is how long a client waits before it asks again.
 const between = 50 * time.Millisecond
 
-// cold is how long a start takes in a network of its own.
+// cold returns how long a start takes in a network of its own.
 func cold(run *harness.Run) (took time.Duration, err error) {
 	r, err := newRig(run, true)
 	if err != nil {
@@ -142,8 +142,8 @@ func cold(run *harness.Run) (took time.Duration, err error) {
 	return time.Since(began), err
 }
 
-// cut deletes the relay's SAs while a client asks, and waits until the relay has
-// said so and an answer has come to what was asked since.
+// cut deletes the relay's SAs while a client asks, and waits until the relay has reported it, and
+// a message that was sent after that is answered.
 func (r *rig) cut() (notice, back time.Duration, err error) {
 	if err := r.ready(); err != nil {
 		return 0, 0, err
@@ -169,7 +169,7 @@ func (r *rig) cut() (notice, back time.Duration, err error) {
 		notice = time.Since(began)
 		said <- err
 	}()
-	// What is asked in the moment between deletion and the first look is lost.
+	// A message that is sent between the deletion and the relay's first look is lost.
 	err = client.Answered(dhcp6.Solicit, between)
 	back = time.Since(began)
 	err = errors.Join(err, <-said)

@@ -25,8 +25,8 @@ type rig struct {
 	charons  []*ike.Charon
 }
 
-// newRig builds the network and starts what is there before Fairlead: the server,
-// and, if the hop is to be protected, strongSwan at both ends.
+// newRig builds the network, and starts what is there before Fairlead: the server and, if the hop
+// is to be protected, strongSwan at both ends.
 func newRig(run *harness.Run, ipsec bool) (*rig, error) {
 	n, err := network.New(run, network.Options{Generator: run.Fairlead})
 	if err != nil {
@@ -69,7 +69,7 @@ func (r *rig) configure(binary string, ipsec bool) (err error) {
 	return err
 }
 
-// link is the clients' link. Clients are not held back.
+// link is the configuration of the clients' link. There is no limit on rates.
 const link = `relay6:
   links:
     - match: d0
@@ -79,7 +79,7 @@ const link = `relay6:
         newcomers: unlimited
 `
 
-// key makes a pre-shared key.
+// key writes a pre-shared key into a file, and returns its path.
 func (r *rig) key() (file string, err error) {
 	key := make([]byte, 32)
 	rand.Read(key)
@@ -87,7 +87,7 @@ func (r *rig) key() (file string, err error) {
 	return file, os.WriteFile(file, []byte("0x"+hex.EncodeToString(key)+"\n"), 0o600)
 }
 
-// launch starts relay and guard, and waits for neither.
+// launch starts relay and guard, and does not wait for them.
 func (r *rig) launch() error {
 	err := r.fairlead.Launch()
 	if err == nil {
@@ -101,7 +101,8 @@ func (r *rig) launch() error {
 	return err
 }
 
-// ready waits until the relay is ready, and all is protected that shall be.
+// ready waits until the relay is ready, and until all hops that are to be protected are
+// protected.
 func (r *rig) ready() error {
 	if err := r.fairlead.Ready(); err != nil || r.guard == nil {
 		return err
@@ -109,7 +110,7 @@ func (r *rig) ready() error {
 	return lab.Until(network.Patience, "all is protected", r.protected)
 }
 
-// protected reports whether relay and guard say that their hop is.
+// protected reports whether relay and guard report their hop as protected.
 func (r *rig) protected() bool {
 	if ok, err := r.relaySays(); err != nil || !ok {
 		return false
@@ -121,7 +122,7 @@ func (r *rig) protected() bool {
 	return allProtected(status.Peers)
 }
 
-// relaySays is whether the relay says that its hop is protected.
+// relaySays returns whether the relay reports its hop as protected.
 func (r *rig) relaySays() (bool, error) {
 	var peers []peer
 	if err := ask(r.fairlead, "v1/peers", &peers); err != nil {
@@ -130,7 +131,7 @@ func (r *rig) relaySays() (bool, error) {
 	return allProtected(peers), nil
 }
 
-// peer is what the control interface says of a peer.
+// peer is what the control interface shows of a peer.
 type peer struct {
 	Protected bool `json:"protected"`
 }
@@ -144,7 +145,7 @@ func allProtected(peers []peer) bool {
 	return len(peers) > 0
 }
 
-// ask asks a program through its control socket.
+// ask sends a request to a program's control socket.
 func ask(r *relay.Relay, path string, into any) error {
 	code, body, err := r.Call(http.MethodGet, path, "")
 	if err != nil {

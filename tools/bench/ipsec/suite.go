@@ -1,10 +1,10 @@
-// Package ipsec measures what IPsec between a relay and a server (RFC 8213) costs, and
-// how fast it comes and comes back.
+// Package ipsec measures what IPsec between a relay and a server (RFC 8213) costs, how soon it is
+// there after a start, and how soon it is back after a loss.
 //
-// It starts itself as `bench inside ROUNDS`, by scripts/esp: here if the kernel has
-// ESP, else in the virtual machine, from which only text comes back: the figures, in the
-// Go benchmark format. In the network of tools/bench/network, relay has `fairlead run`,
-// and srv, where the hop is protected, `fairlead guard`. strongSwan runs in both.
+// It starts itself as `bench inside ROUNDS`, by scripts/esp: on this machine if the kernel has
+// ESP, else in the virtual machine, from which only text comes back: the figures, in the Go
+// benchmark format. In the network of tools/bench/network, relay runs `fairlead run`, and srv
+// runs `fairlead guard` if the hop is protected. strongSwan runs in both.
 package ipsec
 
 import (
@@ -28,7 +28,7 @@ import (
 // Suite is the benches of docs/ipsec-figures.md.
 type Suite struct{}
 
-// What is measured, and its units.
+// These are measured, and have these units.
 const (
 	start = "Start"
 	cut   = "Cut"
@@ -47,10 +47,11 @@ const (
 	wantRecover = 10
 )
 
-// Flags: see harness.Suite.
+// Flags implements harness.Suite.
 func (Suite) Flags(*flag.FlagSet) {}
 
-// Benches: see harness.Suite. There is one, which has all measured where there is ESP.
+// Benches implements harness.Suite. There is one bench, which measures everything where there is
+// ESP.
 func (Suite) Benches(r *harness.Run) ([]harness.Bench, error) {
 	return []harness.Bench{{
 		Name: "ipsec", Between: []string{"fairlead"}, Once: true,
@@ -73,8 +74,8 @@ func within(bar, name, unit string, want float64) harness.Bar {
 	}}
 }
 
-// elsewhere has everything measured, shows what is said meanwhile, and reads the
-// figures.
+// elsewhere runs the measurement where there is ESP, shows its output, and reads the figures in
+// it.
 func elsewhere(r *harness.Run, to *harness.Results) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -91,7 +92,7 @@ func elsewhere(r *harness.Run, to *harness.Results) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	// Ctrl-C reaches the child, too, which tidies up; we wait for that.
+	// Ctrl-C also reaches the child, which then removes everything; we wait for that.
 	signal.Ignore(syscall.SIGINT)
 	err = read(out, os.Stdout, to)
 	if ended := cmd.Wait(); ended != nil {
@@ -103,7 +104,7 @@ func elsewhere(r *harness.Run, to *harness.Results) error {
 // mark begins the lines that have figures.
 const mark = "figures"
 
-// read passes on what is said, and takes the figures.
+// read passes on the output, and takes the figures out of it.
 func read(from io.Reader, shown io.Writer, to *harness.Results) error {
 	var figures strings.Builder
 	lines := bufio.NewScanner(from)
@@ -123,15 +124,15 @@ func read(from io.Reader, shown io.Writer, to *harness.Results) error {
 	return to.Read(strings.NewReader(figures.String()))
 }
 
-// Told: see harness.Suite.
+// Told implements harness.Suite.
 func (Suite) Told(*harness.Run) (string, error) { return "", nil }
 
-// Document: see harness.Suite.
+// Document implements harness.Suite.
 func (Suite) Document(r *harness.Run) (string, error) {
 	return fill(r, time.Now().UTC(), harness.LoadAverage())
 }
 
-// row is a line of the table of rounds.
+// row is one line of the table of rounds.
 type row struct{ Title, Median, All string }
 
 func fill(r *harness.Run, when time.Time, after string) (string, error) {
@@ -140,7 +141,7 @@ func fill(r *harness.Run, when time.Time, after string) (string, error) {
 	}
 	return harness.Fill(document, map[string]any{
 		"When": when, "After": after, "Results": r.Results, "Judged": r.Judged,
-		// Another kernel than this one shows another machine.
+		// If the kernel is another one than this machine's, the figures are from another machine.
 		"Emulated": r.Results.Described("kernel") != r.Results.Machine("kernel"),
 		"Rounds": []row{
 			rows("start to the first answer, s", start, answered, "%.2f"),
@@ -153,8 +154,7 @@ func fill(r *harness.Run, when time.Time, after string) (string, error) {
 	})
 }
 
-// document is docs/ipsec-figures.md. Nothing in it is written by hand but what is
-// here.
+// document is docs/ipsec-figures.md. Its text is here; all figures in it are filled in.
 var document = harness.Page(`# Figures of IPsec
 
 Made by {{code "make bench-ipsec"}}, which measures all of this and writes this file. Do not edit it.

@@ -8,7 +8,7 @@ import (
 	"fairlead/tools/bench/harness"
 )
 
-// told is what the machine inside says: among other things, the figures.
+// told is the output of the program in the virtual machine, with the figures in it.
 const told = `esp: what somebody says
 figures processor: Emulated 1
 figures cores: 1
@@ -29,7 +29,7 @@ figures BenchmarkThroughput/hop=esp 1 110 exchanges/s
 bye
 `
 
-// measured is a run on a machine with that kernel.
+// measured returns a run on a machine with that kernel.
 func measured(t *testing.T, kernel string) *harness.Run {
 	t.Helper()
 	r := &harness.Run{Results: &harness.Results{}}

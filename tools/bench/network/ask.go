@@ -28,7 +28,7 @@ func linkLocal(client uint32) netip.Addr { return netip.AddrFrom16(loadgen.LinkL
 // Asker is the client with number 0, which asks until it is answered.
 type Asker struct {
 	port *inject.Port
-	last uint32 // transaction-id
+	last uint32 // the last transaction-id
 }
 
 // Asker puts the client on the link.
@@ -41,10 +41,10 @@ func (n *Network) Asker() (*Asker, error) {
 	return &a, err
 }
 
-// Close takes it from the link.
+// Close removes the client from the link.
 func (a *Asker) Close() { a.port.Close() }
 
-// Answered asks, and again after each pause, until a message of this call is answered.
+// Answered asks, again after each pause, until a message of this call is answered.
 func (a *Asker) Answered(t dhcp6.MessageType, pause time.Duration) error {
 	return a.ask(pause, fmt.Sprint(t), func(b []byte, xid uint32) []byte { return question(b, t, 0, xid) },
 		func(message []byte) (xid uint32, ok bool) {
@@ -53,7 +53,7 @@ func (a *Asker) Answered(t dhcp6.MessageType, pause time.Duration) error {
 		})
 }
 
-// Relayed has a client of DHCPv4 ask until it gets an Offer, and fails if that is not as a
+// Relayed lets a client of DHCPv4 ask until it gets an Offer. It fails if the Offer is not as a
 // relay agent delivers it: with giaddr, and without option 82.
 func (a *Asker) Relayed(pause time.Duration) error {
 	var got dhcp4.Message
@@ -73,8 +73,8 @@ func (a *Asker) Relayed(pause time.Duration) error {
 	return nil
 }
 
-// ask sends a question, and again after each pause, until one of this call is answered.
-// Read says to which transaction-id a message is an answer, if to any.
+// ask sends a question, again after each pause, until a question of this call is answered. read
+// returns the transaction-id of an answer, and false for any other message.
 func (a *Asker) ask(pause time.Duration, what string, write func(b []byte, xid uint32) []byte, read func(message []byte) (xid uint32, ok bool)) error {
 	first, answered := a.last+1, false
 	for end := time.Now().Add(Patience); time.Now().Before(end); {
@@ -101,7 +101,8 @@ func discover(b []byte, client, xid uint32) []byte {
 	return dhcp4.AppendEnd(dhcp4.AppendMessageType(b, dhcp4.Discover), start)
 }
 
-// question appends a client's message. In a Renew is what lab/reflector has given it.
+// question appends a client's message. A Renew contains what lab/reflector has given to the
+// client.
 func question(b []byte, t dhcp6.MessageType, client, xid uint32) []byte {
 	b = dhcp6.AppendMessageHeader(b, t, xid)
 	b = dhcp6.AppendClientID(b, loadgen.DUID(client))
@@ -114,20 +115,20 @@ func question(b []byte, t dhcp6.MessageType, client, xid uint32) []byte {
 	b = dhcp6.AppendIAPrefix(b, dhcp6.IAPrefix{Prefix: reflector.Prefix(client), Preferred: reflector.Preferred, Valid: reflector.Valid})
 	b, err := dhcp6.EndOption(b, mark)
 	if err != nil {
-		panic(err) // one prefix
+		panic(err) // one prefix always fits
 	}
 	return b
 }
 
-// Throwers is how many link-layer addresses a flood has, and thrown the number of the
-// first client of it.
+// Throwers is how many link-layer addresses a flood has, and thrown the number of its first
+// client.
 const (
 	Throwers = 64
 	thrown   = 0x7f00_0000
 )
 
-// throw sends Solicits from an interface as fast as one core can, and prints at
-// SIGTERM how many they were and how long it took.
+// throw sends Solicits from an interface as fast as one processor can. At SIGTERM it prints how
+// many it has sent, and how long it took.
 func throw(port string) error {
 	sent := 0
 	p, err := inject.Open(inject.Options{Interface: port, First: thrown, Clients: Throwers, Unsent: func(uint32) { sent-- }})
@@ -153,7 +154,8 @@ func throw(port string) error {
 	}
 }
 
-// Throw has somebody flood a port of gen while f runs, and says what the flood was.
+// Throw floods a port of gen while f runs, and returns how many messages the flood had and how
+// long it took.
 func (n *Network) Throw(port string, f func() error) (sent int, took time.Duration, err error) {
 	var p *lab.Proc
 	if p, err = n.self(n.Gen, "thrower", port); err != nil {

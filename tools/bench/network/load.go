@@ -18,17 +18,17 @@ import (
 
 // Load is one run of the load generator.
 type Load struct {
-	Family         loadgen.Family // that of the network
+	Family         loadgen.Family // of the network
 	Clients, First int
-	Prepare        int           // clients that get a lease beforehand
+	Prepare        int           // clients that get a lease before the measurement
 	Mix            string        // "solicit=1,information-request=1"
-	Rate           float64       // exchanges a second, or
+	Rate           float64       // exchanges per second; or else Window
 	Window         int           // exchanges under way at a time
-	Length         time.Duration // or
-	Count          int           // exchanges
-	Timeout        time.Duration // as it is by default if 0
+	Length         time.Duration // of the measurement; or else Count
+	Count          int           // exchanges in all
+	Timeout        time.Duration // the default if 0
 
-	relayed bool // they are behind a relay agent, which is the generator itself
+	relayed bool // the clients are behind a relay agent, which the generator plays
 }
 
 // Plain and Plain4 are mixes in which nothing changes.
@@ -37,7 +37,7 @@ const (
 	Plain4 = "discover=1"
 )
 
-// Result is what the load generator tells, and what the relay used meanwhile.
+// Result is what the load generator reports, and what the relay used meanwhile.
 type Result struct {
 	Seconds      float64         `json:"seconds"`
 	Offered      int             `json:"offered"`
@@ -47,14 +47,14 @@ type Result struct {
 	AnsweredRate float64         `json:"answered_rate"`
 	Latency      Latency         `json:"latency_us"`
 	Kinds        map[string]Kind `json:"kinds"`
-	Exhausted    bool            `json:"exhausted"` // it ended early: no client was left
+	Exhausted    bool            `json:"exhausted"` // it ended early, as no client was left
 
 	CPU  time.Duration `json:"-"` // of the relay
 	RSS  int64         `json:"-"` // of the relay, at the end
-	Busy float64       `json:"-"` // what part of the time the generator had something to do
+	Busy float64       `json:"-"` // share of the time in which the generator had something to do
 }
 
-// Kind is what became of the exchanges of one kind.
+// Kind has the results of the exchanges of one kind.
 type Kind struct {
 	Answered int     `json:"answered"`
 	Latency  Latency `json:"latency_us"`
@@ -66,8 +66,8 @@ type Latency struct {
 	P99 float64 `json:"p99"`
 }
 
-// Units of what a load is measured in. CPU time is the relay's for an exchange, late
-// ones counted as well: they are as much work.
+// Units of the figures of a load. CPU time is the relay's time per exchange. Late exchanges count
+// as well, because they are as much work.
 const (
 	CPU      = "cpu-sec/exchange"
 	Rate     = "exchanges/s"
@@ -77,7 +77,7 @@ const (
 	RSS      = "rss-B"
 )
 
-// Loss is what part of the exchanges was not answered in time.
+// Loss returns the share of the exchanges that were not answered in time.
 func (r Result) Loss() float64 {
 	if r.Offered == 0 {
 		return 0
@@ -92,7 +92,7 @@ func (r Result) AddTo(to *harness.Results, name string) {
 		harness.Of(r.Latency.P50/1e6, P50), harness.Of(r.Latency.P99/1e6, P99), harness.Of(r.Loss(), Loss), harness.Of(float64(r.RSS), RSS))
 }
 
-// Arguments are those of `fairlead load`, on an interface.
+// Arguments returns the arguments of `fairlead load`, for an interface.
 func (l Load) Arguments(port string) []string {
 	args := []string{"load", "--json", "--interface", port}
 	if l.relayed {
@@ -121,8 +121,8 @@ func (l Load) Arguments(port string) []string {
 	return args
 }
 
-// Play waits until the relay has nothing left to do, runs the load, and measures the
-// relay from the moment when the generator starts to measure.
+// Play waits until the relay has nothing left to do, runs the load, and measures the relay from
+// the moment at which the generator starts to measure.
 func (n *Network) Play(l Load) (res Result, err error) {
 	if err := n.Idle(); err != nil {
 		return res, err
@@ -130,7 +130,7 @@ func (n *Network) Play(l Load) (res Result, err error) {
 	return n.PlayNow(l)
 }
 
-// PlayNow is Play whatever the relay has to do.
+// PlayNow is Play without waiting for the relay.
 func (n *Network) PlayNow(l Load) (res Result, err error) {
 	var before, prepared time.Duration
 	g, err := n.generate(n.port(), l)
@@ -157,7 +157,7 @@ func (n *Network) PlayNow(l Load) (res Result, err error) {
 	return res, err
 }
 
-// Beside runs f while another load comes from a port of gen, and says what that was.
+// Beside runs f while another load comes from a port of gen, and returns the result of that load.
 func (n *Network) Beside(port string, l Load, f func() error) (other Result, err error) {
 	g, err := n.generate(port, l)
 	if err != nil {
@@ -181,8 +181,8 @@ func (n *Network) Beside(port string, l Load, f func() error) (other Result, err
 	return other, errors.Join(err, <-ended)
 }
 
-// Idle waits until the relay does nothing, for instance with what an overload has
-// left in its queues. One that never rests is measured all the same.
+// Idle waits until the relay does nothing; for instance, an overload may have left messages in
+// its queues. A relay that is never idle is measured all the same.
 func (n *Network) Idle() error {
 	const (
 		look  = 100 * time.Millisecond
@@ -207,7 +207,7 @@ type generator struct {
 	diag   strings.Builder
 }
 
-// generate starts a load generator. It is to be followed.
+// generate starts a load generator. Its caller must call follow.
 func (n *Network) generate(port string, l Load) (*generator, error) {
 	l.Family, l.relayed = n.options.Family, n.options.Server
 	args := append([]string{n.options.Generator}, l.Arguments(port)...)
@@ -216,7 +216,7 @@ func (n *Network) generate(port string, l Load) (*generator, error) {
 	}
 	g := &generator{cmd: exec.Command(args[0], args[1:]...)}
 	g.cmd.Stderr = &g.diag
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us, and we tidy up
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that only we get Ctrl-C; we end the generator
 	var err error
 	if g.events, err = g.cmd.StdoutPipe(); err != nil {
 		return nil, err
@@ -224,14 +224,13 @@ func (n *Network) generate(port string, l Load) (*generator, error) {
 	return g, n.Gen.Do(g.cmd.Start)
 }
 
-// follow reads what the generator tells until it ends, and calls measure when it
-// starts to measure.
+// follow reads the generator's output until it ends, and calls measure when it starts to measure.
 func (g *generator) follow(measure func() error) (Result, error) {
 	stuck := time.AfterFunc(3*Patience, func() { _ = g.cmd.Process.Kill() })
 	defer stuck.Stop()
 	res, err := read(g.events, measure)
 	if err != nil {
-		_ = g.cmd.Process.Kill() // it may have ended
+		_ = g.cmd.Process.Kill() // an error means that it has ended
 	}
 	if ended := g.cmd.Wait(); err == nil {
 		err = ended
@@ -242,7 +241,7 @@ func (g *generator) follow(measure func() error) (Result, error) {
 	return res, err
 }
 
-// read reads events until the end; one of them must be the result.
+// read reads events until the end. One of them must be the result.
 func read(events io.Reader, measure func() error) (res Result, err error) {
 	found := false
 	for lines := bufio.NewScanner(events); lines.Scan() && err == nil; {

@@ -55,7 +55,7 @@ func TestEventsOfTheGenerator(t *testing.T) {
 	res.CPU, res.RSS = 90*time.Microsecond, 1<<20
 	res.AddTo(&to, "X")
 	for unit, want := range map[string]float64{
-		CPU:  10e-6, // each of 8 exchanges and a late one
+		CPU:  10e-6, // for each of 8 exchanges, and for a late one
 		Rate: 4, Offered: 5, P50: 90e-6, P99: 250.5e-6, Loss: 0.2, RSS: 1 << 20,
 	} {
 		if got := to.Median("X", unit); math.Abs(got-want) > 1e-9 {

@@ -2,9 +2,9 @@
 //
 //	gen g0 ------ d0 relay u0 ------ s0 srv
 //
-// three namespaces joined by veth pairs. `fairlead load` plays the clients in gen, and
-// a server that keeps no state (lab/reflector) answers in srv. Where a server is measured, it
-// takes the relay's place, and `fairlead load` plays a relay agent.
+// It has three namespaces, joined by veth pairs. `fairlead load` plays the clients in gen, and a
+// server that keeps no state (lab/reflector) answers in srv. If a server is measured, it takes
+// the relay's place, and `fairlead load` plays a relay agent.
 package network
 
 import (
@@ -25,28 +25,28 @@ import (
 	"fairlead/tools/bench/harness"
 )
 
-// Cores, where there are two: what is measured has the first to itself.
+// Processors, if there are two: what is measured has the first one to itself.
 const (
 	RelayCore     = "0"
 	GeneratorCore = "1"
 )
 
-// Addresses of every network.
+// Addresses that are the same in every network.
 const (
 	LinkAddress   = "2001:db8:1::1"  // on d0
-	AgentAddress  = "2001:db8:1::2"  // on g0, of the relay agent that a server hears
+	AgentAddress  = "2001:db8:1::2"  // on g0: the relay agent that a server hears
 	RelayAddress  = "2001:db8:ff::1" // on u0
 	ServerAddress = "2001:db8:ff::2" // on s0
 
-	LinkAddress4   = "10.255.255.254" // reflector.Pool4 has the others of the link
+	LinkAddress4   = "10.255.255.254" // reflector.Pool4 has the other addresses of the link
 	RelayAddress4  = "192.0.2.1"
 	ServerAddress4 = "192.0.2.2"
 )
 
-// Addresses are where link, relay and server are in one family.
+// Addresses has the addresses of link, relay and server in one family.
 type Addresses struct{ Link, Relay, Server string }
 
-// AddressesOf are those of every network.
+// AddressesOf returns the addresses, which are the same in every network.
 func AddressesOf(f loadgen.Family) Addresses {
 	if f == loadgen.DHCPv4 {
 		return Addresses{LinkAddress4, RelayAddress4, ServerAddress4}
@@ -54,38 +54,37 @@ func AddressesOf(f loadgen.Family) Addresses {
 	return Addresses{LinkAddress, RelayAddress, ServerAddress}
 }
 
-// Patience is how long something may take that surely happens, be it in an emulated
-// machine.
+// Patience is the time to wait for what surely happens, even in an emulated machine.
 const Patience = 60 * time.Second
 
-// Network has the server running in it, and a relay once one was started.
+// Network is a network in which the server runs, and a relay once one has been started.
 type Network struct {
 	*lab.Net
 	Gen, Relay, Srv *lab.Node
-	Processes       []*lab.Proc // of the relay, and what belongs to it: the first is measured
+	Processes       []*lab.Proc // the relay, which is measured, and then the processes that belong to it
 
 	options Options
 }
 
-// Options say what a network is like.
+// Options describe a network.
 type Options struct {
-	Generator string // the fairlead that plays the clients
+	Generator string // path of the fairlead that plays the clients
 	Family    loadgen.Family
 	// Needs are, in DHCPv4, the sub-options of option 82 without which the server does not
-	// answer: a relay that is to add them is seen to do it.
+	// answer. So a relay that has to add them is seen to do it.
 	Needs []dhcp4.SubOptionCode
-	// Pinned gives the relay a core to itself, and puts everything before what else
-	// the machine does.
+	// Pinned gives the relay a processor to itself, and a higher priority than other programs of
+	// the machine have.
 	Pinned bool
-	// Server has a server measured, in place of the relay: it hears a relay agent in gen, and
-	// nobody answers in srv.
+	// Server means that a server is measured, in place of the relay: it hears a relay agent in
+	// gen, and nobody answers in srv.
 	Server bool
-	// Switched has the clients' link go through a bridge in gen, whose ports h0 and f0
-	// are there for two hosts.
+	// Switched puts a bridge into the clients' link, in gen. Its ports h0 and f0 are for two
+	// hosts.
 	Switched bool
 }
 
-// New builds a network, which is closed at the end of the run at the latest.
+// New builds a network, which the end of the run closes if nothing else has.
 func New(r *harness.Run, o Options) (*Network, error) {
 	n, err := lab.New()
 	if err != nil {
@@ -147,8 +146,8 @@ func (n *Network) build() error {
 	return n.Listens(n.Srv)
 }
 
-// introduce makes gen a relay agent, which the server's kernel knows, and which knows the server's
-// address.
+// introduce makes gen a relay agent that the server's kernel knows, and gives it the server's
+// link-layer address.
 func (n *Network) introduce() error {
 	g0, err := n.Gen.Interface("g0")
 	if err != nil {
@@ -165,13 +164,13 @@ func (n *Network) introduce() error {
 	)
 }
 
-// batch runs lines of ip(8) of either family.
+// batch runs commands of ip(8), for either family.
 func (n *Network) batch(d *lab.Node, lines ...string) error {
 	_, err := d.Feed(strings.Join(lines, "\n")+"\n", "ip", "-batch", "-")
 	return err
 }
 
-// port is the interface that the clients are on.
+// port returns the interface that the clients are on.
 func (n *Network) port() string {
 	if n.options.Switched {
 		return "h0"
@@ -179,9 +178,9 @@ func (n *Network) port() string {
 	return "g0"
 }
 
-// Self carries out what a bench starts itself for: `bench reflector ADDRESS` is the
-// server, with the sub-options that it needs behind its IPv4 address, and `bench thrower
-// INTERFACE` a host that floods its link.
+// Self carries out the tasks for which a bench starts its own program: `bench reflector ADDRESS`
+// is the server, where the sub-options that it needs may follow its IPv4 address, and `bench
+// thrower INTERFACE` is a host that floods its link.
 func Self(args []string) (is bool, err error) {
 	if len(args) < 2 {
 		return false, nil
@@ -195,7 +194,7 @@ func Self(args []string) (is bool, err error) {
 	return false, nil
 }
 
-// reflect is the server, for as long as the process lives.
+// reflect runs the server until the process ends.
 func reflect(address string, needs []string) error {
 	at, err := netip.ParseAddr(address)
 	if err != nil {
@@ -221,7 +220,7 @@ func reflect(address string, needs []string) error {
 	return s.Serve()
 }
 
-// self has this program run in a node, for another task.
+// self starts this program in a node, for one of these tasks.
 func (n *Network) self(d *lab.Node, task string, words ...string) (*lab.Proc, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -246,10 +245,10 @@ func (n *Network) Listens(d *lab.Node) error {
 	})
 }
 
-// Know gives the relay's kernel the link-layer addresses of the first clients, as
-// if it had asked for them: the best that can happen to a relay with sockets. It
-// gives relay and server each other's too, since the machine has one neighbour
-// table, which something else may have filled.
+// Know gives the relay's kernel the link-layer addresses of the first clients, as if it had asked
+// for them: this is the best case for a relay with UDP sockets. It also gives relay and server
+// each other's link-layer address, because the machine has one neighbour table, which something
+// else may have filled.
 func (n *Network) Know(clients int) error {
 	at, address := AddressesOf(n.options.Family), linkLocal
 	if n.options.Family == loadgen.DHCPv4 {
@@ -274,10 +273,10 @@ func (n *Network) Know(clients int) error {
 	)
 }
 
-// Pid is the relay's process.
+// Pid returns the relay's process id.
 func (n *Network) Pid() int { return n.Processes[0].Pid() }
 
-// InTurn has the relay run while f does, and stops it again: others have their turn.
+// InTurn lets the relay run while f runs, and then stops it, so that others can have their turn.
 func (n *Network) InTurn(f func() error) error {
 	if err := n.signal(syscall.SIGCONT); err != nil {
 		return err
@@ -292,7 +291,8 @@ func (n *Network) signal(s syscall.Signal) (err error) {
 	return err
 }
 
-// SteadyMemory waits until the relay's memory has stopped to change, and returns it.
+// SteadyMemory waits until the relay's memory does not change any more, and returns it, in
+// octets.
 func (n *Network) SteadyMemory() (rss int64, err error) {
 	const quiet = 5 * time.Second
 	since := time.Now()
@@ -312,10 +312,10 @@ func (n *Network) SteadyMemory() (rss int64, err error) {
 // Rest stops the relay until its turn comes.
 func (n *Network) Rest() error { return n.signal(syscall.SIGSTOP) }
 
-// Close ends everything in the network. A second close does nothing.
+// Close ends everything in the network. A second Close does nothing.
 func (n *Network) Close() error {
 	for _, p := range slices.Backward(n.Processes) {
-		_ = p.Signal(syscall.SIGCONT) // what is stopped does not hear SIGTERM; it may have ended
+		_ = p.Signal(syscall.SIGCONT) // a stopped process does not see SIGTERM; it may have ended
 	}
 	n.Processes = nil
 	return n.Net.Close()

@@ -13,22 +13,22 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// overloadFactor is how much more than its peak a relay is offered, and
-// enoughOverload what must really have been sent for it to count.
+// overloadFactor is how much more than its peak a relay is offered. enoughOverload is how much
+// must really have been sent, so that the round counts.
 const (
 	overloadFactor = 1.5
 	enoughOverload = 1.4
 )
 
 const (
-	window     = 64   // closed loop
-	peakWindow = 512  // closed loop, where answers wait for a disk
-	openRate   = 2000 // open loop, exchanges a second
+	window     = 64   // exchanges under way, in a closed loop
+	peakWindow = 512  // in a closed loop in which answers wait for a disk
+	openRate   = 2000 // exchanges per second, in an open loop
 
-	manyClients = 4096 // to see what costs more among many
+	manyClients = 4096 // shows what costs more with many clients
 )
 
-// What is wanted.
+// These figures are wanted.
 const (
 	wantVsBlind   = 1.2  // times the blind forwarder's CPU
 	wantVsPeer    = 0.75 // times the best peer's
@@ -36,11 +36,11 @@ const (
 	wantOverload  = 0.9 // of the peak
 )
 
-// contest has every contender in its own network, in turns.
+// contest has every contender in a network of its own, in turns.
 type contest struct {
 	*role
 	networks map[string]*network.Network
-	granted  map[string]int // how many clients have got a lease
+	granted  map[string]int // how many clients have a lease
 }
 
 func (s *role) contest() harness.Bench {
@@ -62,7 +62,7 @@ func (s *role) contest() harness.Bench {
 	return b
 }
 
-// enter starts a contender, warms it up, and leaves it stopped.
+// enter starts a contender, warms it up, and stops it with SIGSTOP.
 func (c *contest) enter(who string) error {
 	n, err := c.network(who, false)
 	if err != nil {
@@ -93,8 +93,8 @@ func (c *contest) enter(who string) error {
 	return errors.Join(err, n.Rest())
 }
 
-// delivers looks whether what a client of DHCPv4 gets is what a relay agent delivers. In
-// DHCPv6 it would be no answer otherwise.
+// delivers checks that a client of DHCPv4 gets what a relay agent delivers. In DHCPv6, anything
+// else would be no answer.
 func delivers(n *network.Network) error {
 	client, err := n.Asker()
 	if err != nil {
@@ -104,8 +104,8 @@ func delivers(n *network.Network) error {
 	return client.Relayed(time.Second)
 }
 
-// leave ends the contenders, so that they and their neighbours are out of the
-// way of what follows.
+// leave ends the contenders, so that they and their entries in the neighbour table do not disturb
+// later benches.
 func (c *contest) leave() error {
 	var errs []error
 	for _, n := range c.networks {
@@ -114,7 +114,7 @@ func (c *contest) leave() error {
 	return errors.Join(errs...)
 }
 
-// turn plays the plain load, and, with who has state to keep, the mix.
+// turn plays the plain load and, for a contender that keeps state, the mix.
 func (c *contest) turn(who string, _ int, to *harness.Results) error {
 	return c.networks[who].InTurn(func() error {
 		if err := c.plain(who, to); err != nil {
@@ -127,8 +127,8 @@ func (c *contest) turn(who string, _ int, to *harness.Results) error {
 	})
 }
 
-// plain plays the plain load in a closed loop, in an open one, and above the
-// peak that the closed loop has shown. For two versions the closed one says enough.
+// plain plays the plain load in a closed loop, in an open loop, and above the peak that the
+// closed loop has shown. For two versions the closed loop is enough.
 func (c *contest) plain(who string, to *harness.Results) error {
 	l := network.Load{Clients: c.clients, Mix: c.plainMix, Window: window, Length: c.length}
 	peak, err := c.play(to, "Plain", "closed", who, l)
@@ -144,8 +144,8 @@ func (c *contest) plain(who string, to *harness.Results) error {
 	return err
 }
 
-// mix plays the mix in the same closed loop, in a wider one that keeps the
-// relay busy while its disk works, and above the peak of both.
+// mix plays the mix in the same closed loop, in a wider one, which keeps the relay busy while its
+// disk works, and above the peak of both.
 func (c *contest) mix(who string, to *harness.Results) error {
 	closed, err := c.play(to, "Mix", "closed", who, c.mixedLoad(who, window))
 	if err != nil {
@@ -170,9 +170,8 @@ func (c *contest) play(to *harness.Results, bench, load, who string, l network.L
 	return res.AnsweredRate, err
 }
 
-// mixedLoad is the mix among clients that nobody has seen before: some get a
-// delegation beforehand, which they renew, and the others are there to be granted
-// one.
+// mixedLoad is the mix, played by clients that the relay has not seen before. Some of them get a
+// delegation beforehand, which they renew; the others ask for one during the measurement.
 func (c *contest) mixedLoad(who string, window int) network.Load {
 	const numbers, renewing = 1 << 15, 1024
 	l := network.Load{First: c.granted[who], Clients: numbers, Prepare: renewing, Mix: c.fullMix, Length: c.length, Window: window}
@@ -180,8 +179,8 @@ func (c *contest) mixedLoad(who string, window int) network.Load {
 	return l
 }
 
-// crowd is the plain load with many clients. It comes last: what a relay has learned
-// of them may cost it time from then on.
+// crowd plays the plain load with many clients. It comes last, because what a relay has learned
+// of them may make it slower from then on.
 func (c *contest) crowd(who string, _ int, to *harness.Results) error {
 	n := c.networks[who]
 	return n.InTurn(func() error {
@@ -197,14 +196,14 @@ func (s *role) plainCPU(r *harness.Results, who string) float64 {
 	return r.Median(s.named("Plain", "closed", who), network.CPU)
 }
 
-// mixCPU is of the wider closed loop: with few exchanges under way the relay has
-// little to do but to wait for its disk, and each group of commits holds little.
+// mixCPU returns the figure of the wider closed loop: with few exchanges under way, the relay
+// mostly waits for its disk, and each commit contains little.
 func (s *role) mixCPU(r *harness.Results, who string) float64 {
 	return r.Median(s.named("Mix", "peak", who), network.CPU)
 }
 
-// best is the peer with the least CPU time for a plain exchange, empty if none took
-// part.
+// best returns the peer with the least CPU time for a plain exchange, and an empty name if no
+// peer took part.
 func (s *role) best(r *harness.Results) string {
 	var peers []string
 	for _, c := range s.contenders {
@@ -230,8 +229,8 @@ func (s *role) mixVsPeer(r *harness.Results) harness.Verdict {
 	return s.judgeable(r, harness.AtMost(wantMixVsPeer, s.mixCPU(r, ours)/s.plainCPU(r, s.best(r)), s.best(r)+"'s for plain"))
 }
 
-// judgeable makes a verdict void if something else than relays was measured, which a
-// blind forwarder shows that is not far ahead of ISC dhcrelay.
+// judgeable makes a verdict void if the figures show something other than the relays: that is so
+// if the blind forwarder is not far ahead of ISC dhcrelay.
 func (s *role) judgeable(r *harness.Results, v harness.Verdict) harness.Verdict {
 	blind, slow := r.Median(s.named("Plain", "closed", limit), network.Rate), r.Median(s.named("Plain", "closed", isc), network.Rate)
 	switch {
@@ -245,7 +244,7 @@ func (s *role) judgeable(r *harness.Results, v harness.Verdict) harness.Verdict 
 	return v
 }
 
-// overload is the bar of goodput above the peak, round by round.
+// overload judges the bar of goodput above the peak, round by round.
 func (s *role) overload(r *harness.Results) harness.Verdict {
 	above := s.named("Mix", "overload", ours)
 	offered, answered := r.Values(above, network.Offered), r.Values(above, network.Rate)

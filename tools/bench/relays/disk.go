@@ -10,23 +10,22 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// diskDelay is how much longer each sync takes, in microseconds, and wantSlowDisk how
-// many times as long Solicits may wait for that.
+// diskDelay is how much longer each sync takes, in microseconds. wantSlowDisk is how many times
+// as long Solicits may wait because of that.
 const (
 	diskDelay    = 20_000
 	wantSlowDisk = 1.2
 )
 
-// syncs is the unit of the calls that strace has seen, and grantsSeen of the grants
-// meanwhile.
+// syncs is the unit of the sync calls that strace has seen, and grantsSeen that of the grants in
+// the same time.
 const (
 	syncs      = "syncs"
 	grantsSeen = "grants"
 )
 
-// slowDisk compares the waiting time of Solicits beside grants on a disk that is
-// slow with that on one that is not. strace holds each sync back after it is
-// done, and is there in both cases.
+// slowDisk compares how long Solicits wait beside grants on a slow disk, and on a normal disk.
+// strace runs in both cases; for the slow disk it delays the return of each sync.
 func (s *role) slowDisk() harness.Bench {
 	all := map[string]*loaded{}
 	return harness.Bench{
@@ -63,8 +62,7 @@ func judgeSlowDisk(r *harness.Results) harness.Verdict {
 	return v
 }
 
-// solicitsBesideGrants plays Solicits and as many grants that there is always one
-// on its way to the disk.
+// solicitsBesideGrants plays Solicits, and so many grants that the disk always has one to write.
 func (s *role) solicitsBesideGrants(l *loaded, disk string, to *harness.Results) error {
 	const clients = 1 << 14
 	before, err := s.syncs(disk)
@@ -85,11 +83,10 @@ func (s *role) solicitsBesideGrants(l *loaded, disk string, to *harness.Results)
 	return nil
 }
 
-// trace is the file that strace writes.
+// trace returns the path of the file that strace writes.
 func (s *role) trace(disk string) string { return s.Folder + "/" + disk + ".strace" }
 
-// traced starts a fairlead of which strace sees the syncs, and perhaps tampers
-// with them.
+// traced starts a fairlead whose syncs strace counts, and delays if the disk is to be slow.
 func (s *role) traced(disk string) (*loaded, error) {
 	const calls = "fdatasync,fsync"
 	under := []string{"strace", "-D", "-f", "--seccomp-bpf", "-q", "-o", s.trace(disk), "-e", "trace=" + calls}
@@ -99,7 +96,7 @@ func (s *role) traced(disk string) (*loaded, error) {
 	return s.load(plan{name: ours, under: under}, false, s.present)
 }
 
-// syncs counts the syncs in what strace has written.
+// syncs counts the syncs in the file that strace has written.
 func (s *role) syncs(disk string) (int, error) {
 	text, err := os.ReadFile(s.trace(disk))
 	return strings.Count(string(text), "sync(") - strings.Count(string(text), "resumed>"), err

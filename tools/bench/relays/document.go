@@ -10,7 +10,8 @@ import (
 	"fairlead/tools/bench/servers"
 )
 
-// Told: see harness.Suite. Of two versions benchstat tells, else there are tables.
+// Told implements harness.Suite. Two versions are compared by benchstat; otherwise there are
+// tables.
 func (s *Suite) Told(r *harness.Run) (told string, err error) {
 	if s.against != "" {
 		return r.Compare("relay", []string{before, after}, []string{network.CPU, network.Rate, ready, renewed, network.RSS})
@@ -21,12 +22,12 @@ func (s *Suite) Told(r *harness.Run) (told string, err error) {
 	return told, nil
 }
 
-// tables are those of both roles, and of the server.
+// tables returns the tables of both relays and of the server.
 func (s *Suite) tables(r *harness.Results) []harness.Grid {
 	return slices.Concat(s.relay6().tables(r), s.relay4().tables(r), servers.Tables(r))
 }
 
-// tables are the plain load for everybody and the mix for us.
+// tables returns the plain load for all contenders, and the mix for ours.
 func (s *role) tables(r *harness.Results) (all []harness.Grid) {
 	head := []string{
 		"relay", "exchanges/s", "CPU us/exchange", "p50 us", "p99 us",
@@ -63,8 +64,8 @@ func (s *role) tables(r *harness.Results) (all []harness.Grid) {
 	return all
 }
 
-// cells are a row: medians of the rounds, and a dash for what was not played. The
-// other loads are shown beside the closed loop.
+// cells returns one row: medians of the rounds, and a dash for a load that was not played. The
+// other loads stand beside the closed loop.
 func (s *role) cells(r *harness.Results, title, bench, closed, who string) []string {
 	open, overload := "open", "overload"
 	if closed != "closed" {
@@ -93,7 +94,7 @@ func (s *role) cells(r *harness.Results, title, bench, closed, who string) []str
 	return row
 }
 
-// Document: see harness.Suite.
+// Document implements harness.Suite.
 func (s *Suite) Document(r *harness.Run) (string, error) {
 	if s.only != "" || s.against != "" {
 		return "", nil
@@ -117,8 +118,7 @@ func (s *Suite) document(r *harness.Run, when time.Time, titles []string) (strin
 	})
 }
 
-// document is docs/performance.md. Nothing in it is written by hand but what is
-// here.
+// document is docs/performance.md. Its text is here; all figures in it are filled in.
 var document = harness.Page(`# Performance
 
 Made by {{code "make bench"}}, which measures all of this and writes this file. Do not edit it.

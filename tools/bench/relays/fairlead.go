@@ -17,7 +17,7 @@ import (
 
 func (s *Suite) isOurs(who string) bool { return s.programs[who] != "" }
 
-// network builds a network that is closed at the end of the run at the latest.
+// network builds a network, which the end of the run closes if nothing else has.
 func (s *role) network(who string, switched bool) (*network.Network, error) {
 	harness.Say("%s: a network", who)
 	return network.New(s.Run, network.Options{
@@ -27,18 +27,17 @@ func (s *role) network(who string, switched bool) (*network.Network, error) {
 
 // plan says how a fairlead is started.
 type plan struct {
-	name string // of the program that it is
-	// protected leaves the limits on rates as they are by default. Without it the
-	// link may bring any number of messages.
+	name string // the name of the program among the contenders
+	// protected keeps the default limits on rates. Without it, any number of messages may come by
+	// the link.
 	protected bool
 	// others are links that are served beside d0.
 	others []string
-	// under is a command that the program runs under, such as strace.
+	// under is a command that runs the program, such as strace.
 	under []string
 }
 
-// configuration logs no grants: what the others say about what they do goes nowhere
-// either.
+// configuration does not log grants, because the output of the other relays is discarded too.
 func (s *role) configuration(n *network.Network, p plan) string {
 	var links strings.Builder
 	for _, link := range append([]string{"d0"}, p.others...) {
@@ -63,8 +62,7 @@ peers:
 	return text
 }
 
-// section6 has filters strict, loop drop, and room for any number of delegations on the one
-// link.
+// section6 has strict filters, the loop drop, and no limit for the delegations on the one link.
 func section6(p plan) string {
 	return `relay6:
   defaults:
@@ -75,8 +73,8 @@ func section6(p plan) string {
 ` + p.rates()
 }
 
-// section4 adds option 82 with circuit-id and relay-id, and has room for any number of leases
-// on the one link.
+// section4 adds option 82 with circuit-id and relay-id, and has no limit for the leases on the
+// one link.
 func section4(p plan) string {
 	return `relay4:
   defaults:
@@ -86,7 +84,7 @@ func section4(p plan) string {
 ` + p.rates()
 }
 
-// rates are the keys that take the limits on rates away, if they are not to be there.
+// rates returns the keys that remove the limits on rates, unless the plan keeps them.
 func (p plan) rates() string {
 	if p.protected {
 		return ""
@@ -98,7 +96,7 @@ func (p plan) rates() string {
 `
 }
 
-// state is the folder of a fairlead's store, on the file system of the run's folder.
+// state returns the folder of a fairlead's store, on the file system of the run's folder.
 func (s *role) state(n *network.Network, p plan) string {
 	return filepath.Join(s.Folder, n.Relay.Namespace, p.name)
 }
@@ -126,8 +124,8 @@ func (s *role) start(n *network.Network, p plan) (*relay.Relay, error) {
 	return f, nil
 }
 
-// fill has that many clients get a lease, from number 0 on, and looks whether the relay
-// has all.
+// fill makes so many clients get a lease, from number 0 on, and checks that the relay has all of
+// them.
 func (s *role) fill(n *network.Network, f *relay.Relay, clients int) error {
 	_, err := n.Play(network.Load{Clients: clients, Prepare: clients, Mix: s.ask, Window: 1, Count: 1})
 	if err != nil {
@@ -140,7 +138,7 @@ func (s *role) fill(n *network.Network, f *relay.Relay, clients int) error {
 	return err
 }
 
-// onView counts the leases of IPv4 that fairlead has on view.
+// onView returns how many IPv4 leases fairlead has on view.
 func onView(_ *network.Network, f *relay.Relay) (int, error) {
 	status, body, err := f.Call("GET", "/v1/relay4", "")
 	if err != nil {
@@ -153,34 +151,34 @@ func onView(_ *network.Network, f *relay.Relay) (int, error) {
 	return view.Leases, nil
 }
 
-// routes counts what fairlead has put into the main table.
+// routes returns how many routes fairlead has in the main table.
 func routes(n *network.Network) (int, error) {
 	out, err := n.Relay.IP("-6 route show proto 87")
 	return strings.Count(out, "\n"), err
 }
 
-// elements counts the prefixes of 56 bits that fairlead's filter lets through:
-// from one link-layer address each (strict), and from anywhere on the link, which
-// is what becomes of a delegation to an address that was not known.
+// elements counts the prefixes of 56 bits that fairlead's filter permits: strict from one
+// link-layer address each, loose from the whole link. A delegation is loose if its client's
+// link-layer address was not known.
 func elements(n *network.Network) (strict, loose int) {
 	count := func(set string) int {
 		out, err := n.Relay.Run("nft", "list", "set", "inet", "fairlead", set)
 		if err != nil {
-			return 0 // such a set is there once something is in it
+			return 0 // such a set exists once it has an element
 		}
 		return strings.Count(out, `"d0"`)
 	}
 	return count("source-strict-56"), count("source-link-56")
 }
 
-// loaded is a fairlead in a network, which has delegations.
+// loaded is a fairlead in a network, with delegations.
 type loaded struct {
 	*network.Network
 	fairlead *relay.Relay
-	fresh    int // the number of the next client that was never granted anything
+	fresh    int // the number of the next client to which nothing was granted yet
 }
 
-// Numbers of clients that are not among those that have a delegation already.
+// Numbers of clients that do not have a delegation yet.
 const (
 	coldNumbers  = 2_000_000
 	warmNumbers  = 3_000_000
@@ -189,7 +187,7 @@ const (
 	floodNumbers = 0x7000_0000
 )
 
-// load starts a fairlead with that many delegations.
+// load starts a fairlead with so many delegations.
 func (s *role) load(p plan, switched bool, clients int) (*loaded, error) {
 	n, err := s.network(p.name, switched)
 	if err != nil {
@@ -208,8 +206,8 @@ func (s *role) load(p plan, switched bool, clients int) (*loaded, error) {
 	return &loaded{n, f, freshNumbers}, err
 }
 
-// single is a bench of fairlead alone with as many delegations as were asked for. All
-// such benches share one; of two versions, the one that waits is stopped.
+// single is a bench of fairlead alone, with as many delegations as the option asks for. All such
+// benches use the same process. If two versions take turns, the one that waits is stopped.
 func (s *role) single(name string, turn func(l *loaded, who string, round int, to *harness.Results) error, bar harness.Bar) harness.Bench {
 	return harness.Bench{
 		Name: s.bench(name), Between: s.fairleads(), Bars: []harness.Bar{bar},
@@ -228,8 +226,8 @@ func (s *role) single(name string, turn func(l *loaded, who string, round int, t
 	}
 }
 
-// unload ends the fairleads that benches share: even a relay that has nothing to do
-// looks after its routes now and then.
+// unload ends the fairleads that benches share: even an idle relay sometimes compares its routes,
+// which costs time.
 func (s *role) unload() error {
 	var errs []error
 	for _, l := range s.loaded {
@@ -239,8 +237,8 @@ func (s *role) unload() error {
 	return errors.Join(errs...)
 }
 
-// grant has that many new clients ask for a prefix each, and looks whether there
-// are so many routes more.
+// grant makes so many new clients ask for a prefix each, and checks that there are as many new
+// routes.
 func (l *loaded) grant(count, window int) (network.Result, error) {
 	before, err := routes(l.Network)
 	if err != nil {

@@ -7,26 +7,25 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// What is wanted.
+// These figures are wanted.
 const (
 	wantFlood     = 0.9
-	wantElsewhere = 0.5 // per cent that are lost on account of it
+	wantElsewhere = 0.5 // percent that are lost because of the flood
 )
 
-// honestRate is the messages a second of the honest clients, leastFlood what a flood
-// must have been, and leastElsewhere what one on another link must have been.
+// honestRate is the rate of the honest clients, in messages per second; leastFlood is the least
+// rate of a flood that counts, and leastElsewhere that of a flood on another link.
 const (
 	honestRate     = 500
 	leastFlood     = 10 * honestRate
 	leastElsewhere = 100_000
 )
 
-// flood is what the messages a second of a flood are measured in.
+// flood is the unit for the rate of a flood.
 const flood = "flood-messages/s"
 
-// flood has honest clients at a steady rate, alone and beside a host on the same
-// link that sends as fast as it can: with one link-layer address, and with a
-// new one in each message.
+// flood measures honest clients at a steady rate: alone, and beside a host on the same link that
+// sends as fast as it can, with one link-layer address and with a new address in each message.
 func (s *role) flood() harness.Bench {
 	var l *loaded
 	return harness.Bench{
@@ -63,10 +62,10 @@ func (s *role) flood() harness.Bench {
 	}
 }
 
-// beside is the name of figures of honest clients beside somebody.
+// beside returns the name for figures of honest clients beside a flood.
 func (s *role) beside(whom string) string { return s.bench("Flood") + "/beside=" + whom }
 
-// judgeFlood takes the worse of the shares of their rate that honest clients kept.
+// judgeFlood takes the smaller share of their rate that honest clients kept.
 func (s *role) judgeFlood(r *harness.Results) harness.Verdict {
 	kept := func(whom string) float64 {
 		return harness.Median(r.Shares(s.beside(whom), s.beside("nobody"), network.Rate))
@@ -84,17 +83,18 @@ func (s *role) honest(l *loaded) (network.Result, error) {
 	return l.Play(network.Load{Clients: 256, First: warmNumbers, Rate: honestRate, Mix: s.plainMix, Length: s.length})
 }
 
-// The other link, which the flood comes from: its ends in gen and at the relay.
+// otherPort and otherLink are the ends, in gen and at the relay, of the other link, from which
+// the flood comes.
 const otherPort, otherLink = "e0", "d1"
 
-// Units of a flood elsewhere.
+// Units of a flood on another link.
 const (
 	thrown = "thrown"    // messages of the flood
-	throws = "throw-sec" // how long they took
+	throws = "throw-sec" // how long it took to send them
 )
 
-// floodElsewhere has honest clients on one link, beside a flood on another one that
-// the relay does not serve, and beside the same flood on the same link when it does.
+// floodElsewhere measures honest clients on one link, beside a flood on another link: once the
+// relay does not serve that link, and once it does.
 func (s *role) floodElsewhere() harness.Bench {
 	var l *loaded
 	plans := map[string]plan{"no": {name: ours, protected: true}, "yes": {name: ours, protected: true, others: []string{otherLink}}}
@@ -102,7 +102,7 @@ func (s *role) floodElsewhere() harness.Bench {
 		Name: s.bench("flood-elsewhere"), Between: []string{"no", "yes"},
 		Begin: func(served string) (err error) {
 			if l != nil {
-				return nil // one relay, with two configurations
+				return nil // it is one relay with two configurations
 			}
 			if l, err = s.load(plans[served], false, 0); err != nil {
 				return err
@@ -134,8 +134,8 @@ func (s *role) floodElsewhere() harness.Bench {
 	}
 }
 
-// judgeElsewhere compares what was lost beside the flood on a link that is served, and
-// on one that is not.
+// judgeElsewhere compares how much was lost beside the flood on a link that is served, and beside
+// the flood on one that is not.
 func judgeElsewhere(r *harness.Results) harness.Verdict {
 	lost := func(served string) float64 {
 		name := "FloodElsewhere/served=" + served

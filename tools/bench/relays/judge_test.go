@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file")
 
-// read makes results of lines in the Go benchmark format, without its first word.
+// read makes results from lines in the Go benchmark format, without the first word of each.
 func read(t *testing.T, lines ...string) *harness.Results {
 	t.Helper()
 	var r harness.Results
@@ -28,8 +28,8 @@ func read(t *testing.T, lines ...string) *harness.Results {
 	return &r
 }
 
-// did is a contender that did rate exchanges a second and used us microseconds of
-// CPU time for each, in every one of three rounds but one, which was bad.
+// did returns the lines of a contender that did rate exchanges per second and used us
+// microseconds of CPU time for each. Of the three rounds, one was bad.
 func did(name string, rate, us float64) (lines []string) {
 	for _, worse := range []float64{1, 10, 1} {
 		lines = append(lines, fmt.Sprintf("Plain/load=closed/relay=%s 1 %v exchanges/s %v cpu-sec/exchange", name, rate/worse, us*worse/1e6))
@@ -37,7 +37,7 @@ func did(name string, rate, us float64) (lines []string) {
 	return lines
 }
 
-// The bars of relay4 are judged by its own figures, and there is none about state.
+// The bars of relay4 are judged by its own figures, and it has no bar for the mix.
 func TestComparisons4(t *testing.T) {
 	s := new(Suite).relay4()
 	var lines []string
@@ -64,8 +64,8 @@ func TestComparisons4(t *testing.T) {
 	}
 }
 
-// mix is what fairlead did with state to keep, the closed loop half as much as the
-// wider one: it waits for the disk.
+// mix returns the lines of fairlead in the mix. In the closed loop it did half as much as in the
+// wider one, because it waited for the disk.
 func mix(us, offered, goodput float64) []string {
 	return []string{
 		"Mix/load=closed/relay=fairlead 1 500 exchanges/s 1 cpu-sec/exchange",
@@ -199,7 +199,7 @@ func TestSingles(t *testing.T) {
 	}
 }
 
-// The document is a function of the results.
+// The document depends on the results alone.
 func TestDocument(t *testing.T) {
 	one := network.Result{
 		Offered: 200_000, Answered: 199_000, AnsweredRate: 99_500, OfferedRate: 100_000,
@@ -253,7 +253,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// A key is renamed where it stands as one, and nowhere else.
+// A key is renamed where it is a key, and nowhere else.
 func TestKeysOfAnotherRevision(t *testing.T) {
 	got := renamed("    loop-drop: drop\n    x-loop-drop: loop-drop\n", "loop-drop=loop")
 	if want := "    loop: drop\n    x-loop-drop: loop-drop\n"; got != want {

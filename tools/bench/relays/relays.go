@@ -17,13 +17,13 @@ import (
 // contender is a relay that takes part.
 type contender struct {
 	name string
-	// about is what it is, for the document.
+	// about says what it is, for the document.
 	about string
-	deb   string // the Debian package, if it comes from one
-	// adds are the sub-options of option 82 that it puts into every message of a client.
+	deb   string // the Debian package that it comes from; empty: none
+	// adds are the sub-options of option 82 that it adds to every message of a client.
 	adds []dhcp4.SubOptionCode
-	// command is the program and its arguments, and the folders of the machine
-	// that it gets its own version of.
+	// command returns the program with its arguments, and the folders of the machine of which it
+	// gets private versions.
 	command func(s *role, n *network.Network) (args, private []string, err error)
 }
 
@@ -35,7 +35,7 @@ const (
 	helper = "dhcp-helper"
 )
 
-// about, for both roles.
+// Values of about, for both roles.
 const (
 	aboutBlind = "a forwarder in C that looks at nothing (recvmmsg, sendmmsg)"
 	aboutOurs  = "this tree"
@@ -58,7 +58,7 @@ var contenders4 = []contender{
 	{name: helper, about: "dhcp-helper, which adds no option 82", deb: helper, command: dhcpHelper},
 }
 
-// names are those of all contenders of both roles.
+// names returns the names of all contenders of both roles.
 func names() (names []string) {
 	for _, c := range slices.Concat(contenders6, contenders4) {
 		if !slices.Contains(names, c.name) {
@@ -68,10 +68,10 @@ func names() (names []string) {
 	return names
 }
 
-// isPeer says whether a contender is a relay by somebody else.
+// isPeer reports whether a contender is a relay of other authors.
 func (c *contender) isPeer() bool { return c.deb != "" }
 
-// title is what the document says of a contender: the version is the machine's.
+// title returns what the document says about a contender, with the version on this machine.
 func (c *contender) title() string {
 	title := c.name + ": " + c.about
 	for i, code := range c.adds {
@@ -83,7 +83,7 @@ func (c *contender) title() string {
 	if c.name != helper {
 		return title + ", " + harness.Debian(c.deb)
 	}
-	// It is not installed, and does not know its version.
+	// dhcp-helper is not installed as a package, and does not print its version.
 	version, err := exec.Command("sh", "-c", "apt-cache show --no-all-versions "+c.deb+" | sed -n 's/^Version: //p'").Output()
 	if err != nil {
 		version = []byte("unknown")
@@ -91,8 +91,8 @@ func (c *contender) title() string {
 	return title + ", " + strings.TrimSpace(string(version))
 }
 
-// launch starts a contender of somebody else, or the blind forwarder, on the
-// relay's core, and waits until it listens.
+// launch starts a relay of other authors, or the blind forwarder, on the relay's processor, and
+// waits until it listens.
 func (s *role) launch(name string, n *network.Network) error {
 	c := s.contender(name)
 	args, private, err := c.command(s, n)
@@ -120,8 +120,8 @@ func blindForwarder(s *role, _ *network.Network) (args, private []string, err er
 	return []string{binary, "d0", "u0", at.Link, at.Server}, nil, nil
 }
 
-// dhcrelay inserts an interface-id, as it must to tell links apart. It does not
-// detach, and what it says about each packet goes nowhere.
+// dhcrelay inserts an interface-id, which it needs to tell links apart. It does not detach, and
+// its messages about each packet are discarded.
 func dhcrelay(*role, *network.Network) (args, private []string, err error) {
 	return silent("dhcrelay", "-6", "-d", "--no-pid", "-I", "-l", "d0", "-u", network.ServerAddress+"%u0"), nil, nil
 }
@@ -131,8 +131,8 @@ func dhcrelay4(*role, *network.Network) (args, private []string, err error) {
 	return silent("dhcrelay", "-4", "-d", "--no-pid", "-a", "-id", "d0", "-iu", "u0", network.ServerAddress4), nil, nil
 }
 
-// helperProgram is dhcp-helper, which scripts/packages takes out of its package: Debian does
-// not let it be installed beside dhcrelay.
+// helperProgram is dhcp-helper, which scripts/packages takes out of its package: Debian does not
+// allow it to be installed beside dhcrelay.
 const helperProgram = "/usr/local/sbin/dhcp-helper"
 
 func dhcpHelper(_ *role, n *network.Network) (args, private []string, err error) {
@@ -177,7 +177,7 @@ func wide(_ *role, n *network.Network) (args, private []string, err error) {
 	return silent("dhcp6relay", "-f", "-p", filepath.Join(dir, "pid"), "-r", "u0", "-s", network.ServerAddress, "-b", network.RelayAddress, "d0"), nil, nil
 }
 
-// silent runs a program whose output would cost it time, and us disk space.
+// silent runs a program without its output, which would cost it time, and us disk space.
 func silent(args ...string) []string {
 	return append([]string{"sh", "-c", `exec "$@" >/dev/null 2>&1`, "sh"}, args...)
 }

@@ -9,24 +9,24 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// role is what is measured of the relay of one family, and with whom it is compared.
+// role has what is measured of the relay of one family, and with which relays it is compared.
 type role struct {
 	*Suite
-	name       string // of the role; those of its bars begin with it
-	mark       string // what tells its figures from the other role's
+	name       string // the role's name, with which the names of its bars begin
+	mark       string // distinguishes the names of its figures from those of the other role
 	family     loadgen.Family
 	contenders []contender
-	blindVsISC float64 // how far the blind forwarder is ahead of ISC dhcrelay, else a run is void
-	plainMix   string  // in which nothing changes
+	blindVsISC float64 // how far the blind forwarder must be ahead of ISC dhcrelay; else a run is void
+	plainMix   string  // a mix that changes nothing
 	plainTitle string
-	fullMix    string // new leases, renewals, and the rest
-	ask        string // the mix of first messages alone
+	fullMix    string // new leases, renewals, and other messages
+	ask        string // a mix of first messages only
 	held       func(n *network.Network, f *relay.Relay) (leases int, err error)
 	configure  func(p plan) (section string)
-	benchmarks [2]string // of its core: a message of a client, and one of a server
-	neighbours string    // where the kernel says how many it has room for
+	benchmarks [2]string // of its core: for a message of a client, and for one of a server
+	neighbours string    // the file in which the kernel says how many neighbours it has room for
 
-	loaded map[string]*loaded // those that most benches share, once they are there
+	loaded map[string]*loaded // the relays that most benches share, once they are started
 }
 
 func (s *Suite) relay6() *role {
@@ -47,21 +47,21 @@ func (s *Suite) relay4() *role {
 	}
 }
 
-// bar is the full name of a bar.
+// bar returns the full name of a bar.
 func (s *role) bar(name string) string { return s.name + "-" + name }
 
-// bench is the full name of a bench, and of figures in the Go benchmark format.
+// bench returns the full name of a bench, and of its figures in the Go benchmark format.
 func (s *role) bench(name string) string { return name + s.mark }
 
-// named is the name of figures in the Go benchmark format.
+// named returns the name of figures in the Go benchmark format.
 func (s *role) named(bench, load, who string) string {
 	return s.bench(bench) + "/load=" + load + "/relay=" + who
 }
 
-// of is the name of figures of a bench with one load.
+// of returns the name of figures of a bench with one load.
 func (s *role) of(bench, who string) string { return s.bench(bench) + "/relay=" + who }
 
-// between are the contenders that take part.
+// between returns the names of the contenders that take part.
 func (s *role) between() (names []string) {
 	only := harness.Words(s.only)
 	for _, c := range s.contenders {
@@ -75,12 +75,12 @@ func (s *role) between() (names []string) {
 	return names
 }
 
-// contender is one of them by its name.
+// contender returns the contender with that name.
 func (s *role) contender(name string) *contender {
 	for i := range s.contenders {
 		if s.contenders[i].name == name {
 			return &s.contenders[i]
 		}
 	}
-	return s.contender(ours) // of two versions
+	return s.contender(ours) // it is one of two versions
 }

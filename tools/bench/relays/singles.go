@@ -15,10 +15,10 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// What is wanted.
+// These figures are wanted.
 const (
 	wantColdP99   = 20 * time.Millisecond
-	wantAddresses = 0.9 // of the warm rate
+	wantAddresses = 0.9 // of the rate with few addresses
 	wantGrants    = 15_000
 	wantGrowth    = 1.3
 	wantRestore   = 3 * time.Second
@@ -44,8 +44,8 @@ func (s *role) judgeAllocations(r *harness.Results) harness.Verdict {
 	return harness.Verdict{Figure: fmt.Sprintf("%.0f for %s, %.0f for %s", asked, s.benchmarks[0], answered, s.benchmarks[1]), Met: asked+answered == 0}
 }
 
-// memory is that of a fairlead that had nothing to do but to grant. For two versions,
-// each round is a process of its own.
+// memory measures the memory of a fairlead that has only granted. Of two versions, each round is
+// a process of its own.
 func (s *role) memory() harness.Bench {
 	b := s.single("memory", func(l *loaded, who string, round int, to *harness.Results) error {
 		rss, err := l.SteadyMemory()
@@ -79,7 +79,7 @@ func (s *role) memory() harness.Bench {
 	return b
 }
 
-// coldClients has clients that the relay has never heard of ask once each.
+// coldClients lets clients ask once each that the relay has never heard of.
 func (s *role) coldClients() harness.Bench {
 	const clients = 256
 	return s.single("cold-clients", func(l *loaded, who string, round int, to *harness.Results) error {
@@ -112,8 +112,8 @@ func addAnswered(to *harness.Results, name string, res network.Result) {
 	to.Add(name, res.Offered, harness.Of(float64(res.Offered), messages), harness.Of(float64(res.Answered), answers))
 }
 
-// manyAddresses compares clients that fill the neighbour table of the kernel
-// several times over with a few that the relay knows.
+// manyAddresses compares so many clients that the kernel's neighbour table is filled several
+// times over with a few clients whom the relay knows.
 func (s *role) manyAddresses() harness.Bench {
 	const few, many = 256, manyClients
 	return s.single("4096-addresses", func(l *loaded, who string, _ int, to *harness.Results) error {
@@ -141,7 +141,7 @@ func (s *role) manyAddresses() harness.Bench {
 	})
 }
 
-// room is how many entries the machine's neighbour table may have.
+// room returns how many entries the machine's neighbour table may have.
 func (s *role) room() int {
 	text, err := os.ReadFile(s.neighbours)
 	if err != nil {
@@ -157,9 +157,9 @@ const (
 	renewed = "renewed-sec" // from the start to the answer to a Renew
 )
 
-// restore starts a fairlead whose delegations are in the store alone: nothing in
-// the kernel, nothing in the page cache. It is there when a Renew is answered, and
-// everything must be in the kernel then.
+// restore starts a fairlead whose delegations are only in the store: the kernel has nothing of
+// them, and the page cache is empty. The start is complete when a Renew is answered; by then
+// everything must be in the kernel.
 func (s *role) restore() harness.Bench {
 	return s.single("restore", func(l *loaded, who string, _ int, to *harness.Results) error {
 		want, err := routes(l.Network)
@@ -205,8 +205,8 @@ func (s *role) restore() harness.Bench {
 	})
 }
 
-// restart stops fairlead, makes the start a cold one, and says how long it took
-// until fairlead was ready, and until a Renew was answered.
+// restart stops fairlead, makes the start a cold one, and returns how long it took until fairlead
+// was ready, and until a Renew was answered.
 func (l *loaded) restart() (ready, renewed time.Duration, err error) {
 	if err := l.fairlead.Stop(); err != nil {
 		return 0, 0, err
@@ -244,7 +244,7 @@ func (l *loaded) restart() (ready, renewed time.Duration, err error) {
 	return ready, renewed, err
 }
 
-// grants counts how many Replies that grant come in a second.
+// grants counts how many Replies that grant come per second.
 func (s *role) grants() harness.Bench {
 	const count, window = 10_000, 512
 	return s.single("grants", func(l *loaded, who string, _ int, to *harness.Results) error {
@@ -262,8 +262,8 @@ func (s *role) grants() harness.Bench {
 	})
 }
 
-// grantGrowth compares the CPU time of a grant among few delegations with that
-// among many. Both relays have granted and ended some before.
+// grantGrowth compares the CPU time of a grant among few delegations with that of a grant among
+// many. Both relays have granted and ended some before.
 func (s *role) grantGrowth() harness.Bench {
 	const few, count = 100, 2000
 	var small *loaded
@@ -286,7 +286,7 @@ func (s *role) grantGrowth() harness.Bench {
 		return small.clear()
 	}
 	b := s.single("grant-growth", func(many *loaded, who string, round int, to *harness.Results) (err error) {
-		if small == nil { // the first warms both up
+		if small == nil { // the first round warms both up
 			if small, err = s.load(plan{name: who}, false, 0); err == nil {
 				err = play(many, nil)
 			}

@@ -1,14 +1,14 @@
-// Package relays times the relay as a whole process against other relays, and holds it
-// against the bars that it has to reach; or, with -against, against the relay of
-// another revision of this tree. The server's bars (tools/bench/servers) come after its own.
+// Package relays measures the relay as a whole process against other relays, and compares it with
+// the bars that it has to reach; or, with -against, it compares the relay with that of another
+// revision of this tree. The bars of the server (tools/bench/servers) follow those of the relay.
 //
-// It needs root, two cores, and the packages of scripts/packages bench. Every contender
-// has a network of its own (tools/bench/network). The relay has the first core to
-// itself. Contenders take turns, and those that wait are stopped.
+// It needs root, two processors, and the packages of scripts/packages bench. Every contender has
+// a network of its own (tools/bench/network). The relay has the first processor to itself.
+// Contenders take turns, and those that wait are stopped.
 //
-// The CPU time of a relay is what its threads ran (/proc/PID/task/*/schedstat).
-// On veth that includes what happens to a packet until it is queued at the
-// receiver, for everybody in the same way.
+// The CPU time of a relay is the time that its threads ran (/proc/PID/task/*/schedstat). On veth,
+// this includes the work on a packet until it is queued at the receiver, for every contender in
+// the same way.
 package relays
 
 import (
@@ -37,10 +37,10 @@ type Suite struct {
 	against string
 	keys    string
 
-	programs map[string]string // the fairleads that take part
+	programs map[string]string // the fairleads that take part, by name
 }
 
-// Flags: see harness.Suite.
+// Flags implements harness.Suite.
 func (s *Suite) Flags(f *flag.FlagSet) {
 	f.DurationVar(&s.length, "length", 2500*time.Millisecond, "how long one run of the load generator takes")
 	f.IntVar(&s.clients, "clients", 256, "clients in the plain load")
@@ -50,7 +50,7 @@ func (s *Suite) Flags(f *flag.FlagSet) {
 	f.StringVar(&s.keys, "keys", "", "keys of the configuration that the other program knows by an older name: NEW=OLD, with commas")
 }
 
-// Benches: see harness.Suite.
+// Benches implements harness.Suite.
 func (s *Suite) Benches(r *harness.Run) ([]harness.Bench, error) {
 	s.Run = r
 	if err := s.check(); err != nil {
@@ -62,7 +62,7 @@ func (s *Suite) Benches(r *harness.Run) ([]harness.Bench, error) {
 	}
 	six, four := s.relay6(), s.relay4()
 	return append([]harness.Bench{
-		// What adds delegations comes late.
+		// Benches that add delegations come late.
 		six.contest(), six.allocations(), six.memory(), six.coldClients(), six.manyAddresses(), six.restore(), six.grantGrowth(), six.grants(),
 		six.slowDisk(), six.flood(), six.floodElsewhere(),
 		four.contest(), four.allocations(), four.manyAddresses(), four.flood(),
@@ -93,5 +93,5 @@ func (s *Suite) check() error {
 	return nil
 }
 
-// fairleads are the programs that take part.
+// fairleads returns the names of the fairleads that take part.
 func (s *Suite) fairleads() []string { return slices.Sorted(maps.Keys(s.programs)) }

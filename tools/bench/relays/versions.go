@@ -10,14 +10,14 @@ import (
 	"fairlead/tools/bench/harness"
 )
 
-// The two fairleads that are compared.
+// The names of the two fairleads that are compared.
 const (
 	before = "before"
 	after  = "after"
 )
 
-// versions are the benches in which the program takes turns with that of another
-// revision. Nobody judges: benchstat says what is more than noise.
+// versions returns the benches in which the program takes turns with that of another revision.
+// There are no bars: benchstat says which differences are more than noise.
 func (s *Suite) versions() ([]harness.Bench, error) {
 	other := s.against
 	if found, err := os.Stat(other); err != nil || found.IsDir() {
@@ -40,15 +40,15 @@ func (s *Suite) versions() ([]harness.Bench, error) {
 	return benches, nil
 }
 
-// buildRevision builds the program of a revision as `make build/fairlead` does, with
-// the same GOFLAGS.
+// buildRevision builds the program of a revision as `make build/fairlead` does, with the same
+// GOFLAGS.
 func (s *Suite) buildRevision(revision string) (binary string, err error) {
 	harness.Say("%s is built", revision)
 	tree, binary := filepath.Join(s.Folder, "tree"), filepath.Join(s.Folder, before)
 	if err := os.Mkdir(tree, 0o755); err != nil {
 		return "", err
 	}
-	// The tree may be somebody else's, which git would not trust.
+	// The tree may belong to another user, and git would refuse to read it.
 	build := `git -c safe.directory='*' archive "$1" | tar -x -C "$2" && go build -C "$2" -trimpath -buildvcs=false -ldflags '-s -w' -o "$3" ./cmd/fairlead`
 	out, err := exec.Command("sh", "-c", build, "sh", revision, tree, binary).CombinedOutput()
 	if err != nil {
@@ -57,7 +57,8 @@ func (s *Suite) buildRevision(revision string) (binary string, err error) {
 	return binary, nil
 }
 
-// renamed is a configuration with keys that have other names: NEW=OLD, with commas.
+// renamed returns a configuration in which keys have other names. keys is a list of NEW=OLD,
+// separated by commas.
 func renamed(text, keys string) string {
 	for _, pair := range harness.Words(keys) {
 		if new, old, ok := strings.Cut(pair, "="); ok {

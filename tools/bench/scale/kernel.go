@@ -15,19 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is what carries operations out, and says how long that took.
+// kernel carries out operations, and returns how long that took.
 type kernel interface {
 	apply(ops []hoststate.Op) (time.Duration, error)
-	// actual reads everything of ours back.
+	// actual reads back everything of ours.
 	actual(w *world, n int) (*hoststate.Reading, time.Duration, error)
-	// empty takes everything of ours out again.
+	// empty removes everything of ours.
 	empty() error
 }
 
-// What the kernel needed on two cores of an AMD EPYC with Linux 6.18. Routes in
-// batches of 500: 200 000 to 250 000 a second up to a million, a dump of a million
-// 6 s, 850 octets each. Elements in transactions of 2 048, three for a prefix, as
-// internal/host sends them: 300 000 in 0.6 s, by `bench scale -kernel`.
+// What the kernel needed on two processors of an AMD EPYC with Linux 6.18. Routes, in batches of
+// 500: 200 000 to 250 000 per second up to a million; a dump of a million took 6 s; each takes
+// 850 octets. Elements, in transactions of 2 048, with three for each prefix, as internal/host
+// sends them: 300 000 in 0.6 s, measured by `bench scale -kernel`.
 const (
 	routeCost     = 5 * time.Microsecond
 	elementCost   = 2 * time.Microsecond
@@ -35,15 +35,15 @@ const (
 	routeBytes    = 850
 )
 
-// readSet is the time that reading a set takes. The kernel lists some 250
-// elements at a time and walks the set from its beginning for each 250: three
-// sets of 100 000 took 2.4 s, by `bench scale -kernel`.
+// readSet returns the time that reading a set takes. The kernel lists some 250 elements at a
+// time, and for each 250 it walks the set from its beginning: three sets of 100 000 took 2.4 s,
+// measured by `bench scale -kernel`.
 func readSet(n int) time.Duration {
 	const listed, each, step = 250, time.Microsecond, 35 * time.Nanosecond
 	return time.Duration(n) * (each + step*time.Duration(n/listed/2))
 }
 
-// simulated keeps nothing: the kernel's time is counted, not spent.
+// simulated is a kernel that keeps nothing: its time is calculated.
 type simulated struct{}
 
 func (simulated) apply(ops []hoststate.Op) (took time.Duration, _ error) {
@@ -57,7 +57,7 @@ func (simulated) apply(ops []hoststate.Op) (took time.Duration, _ error) {
 	return took, nil
 }
 
-// actual is what a kernel would hold that holds what it should.
+// actual returns what a kernel contains that has everything that is wanted.
 func (simulated) actual(w *world, n int) (*hoststate.Reading, time.Duration, error) {
 	r := hoststate.NewReading()
 	for i := range w.links {
@@ -80,14 +80,13 @@ func (simulated) actual(w *world, n int) (*hoststate.Reading, time.Duration, err
 
 func (simulated) empty() error { return nil }
 
-// real is the kernel of this machine, in a network namespace that ends with the
-// process.
+// real is the kernel of this machine, in a network namespace that ends with the process.
 type real struct {
 	routes *netlink.Conn
 	filter *nft.Table
 }
 
-// newReal moves the calling goroutine into a new network namespace for good and
+// newReal moves the calling goroutine into a new network namespace, for the rest of its life, and
 // makes the links there.
 func newReal(links int) (*real, error) {
 	runtime.LockOSThread()

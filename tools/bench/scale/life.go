@@ -15,11 +15,11 @@ import (
 	"fairlead/tools/bench/harness"
 )
 
-// group is how many exchanges are kept and installed together: what queues up
-// behind a commit at full speed.
+// group is how many exchanges are kept and installed together: as many as queue up behind a
+// commit at full speed.
 const group = 512
 
-// grant lets clients [from, to) ask and be answered.
+// grant lets the clients from from up to, but not including, to ask and be answered.
 func (w *world) grant(from, to int) error {
 	for from < to {
 		n := min(group, to-from)
@@ -45,7 +45,7 @@ func (w *world) grant(from, to int) error {
 	return nil
 }
 
-// carryOut keeps and installs what the Effects hold, until nothing is left.
+// carryOut keeps and installs what the Effects contain, until nothing is left.
 func (w *world) carryOut() error {
 	for len(w.eff.Changes) > 0 {
 		changes := append([]effect.Change(nil), w.eff.Changes...)
@@ -86,8 +86,8 @@ func (w *world) install(changes []effect.Change) error {
 	return err
 }
 
-// restart closes the store, opens it again and builds a core from it, with a
-// kernel that has nothing of ours.
+// restart closes the store, opens it again, and builds a core from it. The kernel has nothing of
+// ours then.
 func (w *world) restart() (r restored, err error) {
 	if err := w.store.Close(); err != nil {
 		return r, err
@@ -123,7 +123,7 @@ func (w *world) restart() (r restored, err error) {
 	return r, w.mend(&r)
 }
 
-// mend has a comparison find that the kernel has nothing, and gives it everything.
+// mend makes a comparison find that the kernel has nothing, and installs everything.
 func (w *world) mend(r *restored) error {
 	comparison := w.core.Kernel().Compare()
 	reading := hoststate.NewReading()
@@ -140,10 +140,10 @@ func (w *world) mend(r *restored) error {
 	return nil
 }
 
-// restored is how long the parts of a restart took.
+// restored says how long the parts of a restart took.
 type restored struct{ open, core, comparison, kernel time.Duration }
 
-// heapInUse is the memory in use once everything that can be freed is.
+// heapInUse returns the memory in use, in octets, once everything has been freed that can be.
 func heapInUse() uint64 {
 	runtime.GC()
 	debug.FreeOSMemory()

@@ -2,8 +2,8 @@ package scale
 
 import "fairlead/tools/bench/harness"
 
-// rows are the lines of the page's table: figures in their units, shown as that many
-// times as much.
+// rows are the lines of the page's table. Each shows a figure in its unit, multiplied by a
+// factor.
 var rows = []struct {
 	name, unit string
 	times      float64
@@ -31,10 +31,10 @@ var rows = []struct {
 	{"the longest Tick of these, ms", "longest-sec/expire", 1e3},
 }
 
-// mega is of octets.
+// mega turns octets into MiB.
 const mega = 1.0 / (1 << 20)
 
-// table is the one of the page.
+// table returns the table of the page.
 func (s *Suite) table(r *harness.Results) (g harness.Grid) {
 	sizes := harness.Words(s.sizes)
 	g.Head = append([]string{""}, sizes...)
@@ -51,10 +51,10 @@ func (s *Suite) table(r *harness.Results) (g harness.Grid) {
 	return g
 }
 
-// Told: see harness.Suite.
+// Told implements harness.Suite.
 func (s *Suite) Told(r *harness.Run) (string, error) { return s.table(r.Results).String(), nil }
 
-// Document: see harness.Suite.
+// Document implements harness.Suite.
 func (s *Suite) Document(r *harness.Run) (string, error) {
 	if s.sizes != allSizes || s.inKernel {
 		return "", nil
@@ -62,7 +62,7 @@ func (s *Suite) Document(r *harness.Run) (string, error) {
 	return harness.Fill(document, s.table(r.Results))
 }
 
-// document is docs/scale.md. Nothing in it is written by hand but what is here.
+// document is docs/scale.md. Its text is here; all figures in it are filled in.
 var document = harness.Page(`# What grows how
 
 Written by {{code "go run ./tools/bench scale"}}.

@@ -1,7 +1,7 @@
-// Package scale fills a core and a store with up to a million delegations and
-// says what grows how: memory, the cost of one more grant, a restart, the end of
-// all of them, a comparison. The kernel's part is counted with measured costs, or
-// really done in a network namespace of its own with -kernel.
+// Package scale fills a core and a store with up to a million delegations, and shows how the
+// costs grow with their number: memory, the cost of one more grant, a restart, the end of all
+// delegations, a comparison. The kernel's part is calculated from measured costs, or, with
+// -kernel, really done in a network namespace of its own.
 package scale
 
 import (
@@ -25,13 +25,13 @@ type Suite struct {
 
 const allSizes = "1000,10000,100000,1000000"
 
-// Flags: see harness.Suite.
+// Flags implements harness.Suite.
 func (s *Suite) Flags(f *flag.FlagSet) {
 	f.StringVar(&s.sizes, "sizes", allSizes, "how many delegations, several with commas")
 	f.BoolVar(&s.inKernel, "kernel", false, "install in a network namespace of this machine (needs root)")
 }
 
-// Benches: see harness.Suite. Each size has its turn.
+// Benches implements harness.Suite. Each size has its turn.
 func (s *Suite) Benches(*harness.Run) (_ []harness.Bench, err error) {
 	s.kernel = simulated{}
 	if s.inKernel {
@@ -42,10 +42,10 @@ func (s *Suite) Benches(*harness.Run) (_ []harness.Bench, err error) {
 	return []harness.Bench{{Name: "scale", Between: harness.Words(s.sizes), Turns: []harness.Turn{s.turn}}}, nil
 }
 
-// sized is the name of figures of one size.
+// sized returns the name of figures of one size.
 func sized(size string) string { return "Scale/delegations=" + size }
 
-// turn lives through one size.
+// turn measures everything with one size.
 func (s *Suite) turn(size string, _ int, to *harness.Results) error {
 	n, err := strconv.Atoi(size)
 	if err != nil || n < 1000 || n > 1<<24 {
@@ -67,12 +67,12 @@ func (s *Suite) turn(size string, _ int, to *harness.Results) error {
 	return s.kernel.empty()
 }
 
-// figures are what was measured at one size, by unit.
+// figures has what was measured with one size, by unit.
 type figures map[string]float64
 
 func (f figures) time(unit string, took time.Duration) { f[unit] = took.Seconds() }
 
-// sample is how many grants are measured at each end.
+// sample is how many grants are measured at the beginning and at the end.
 const sample = 4 * group
 
 func (s *Suite) measure(n int) (_ figures, err error) {
@@ -168,7 +168,7 @@ func (w *world) look(f figures, n int) error {
 	return nil
 }
 
-// expire ends a link of them by hand, and then all others at once.
+// expire ends the delegations of one link by an order, and then all others at once.
 func (w *world) expire(f figures) error {
 	w.eff.Reset()
 	began := harness.Busy()

@@ -34,7 +34,7 @@ var (
 	wall       = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 )
 
-// world is the shell around a core and its store: what is decided is kept, then
+// world plays the application around a core and its store: what is decided is kept, then
 // installed, and then the core is told.
 type world struct {
 	core   *relay6.Relay
@@ -48,7 +48,7 @@ type world struct {
 	spent  spent
 }
 
-// spent is where the processor time of a grant went.
+// spent has the processor time of a grant, by its parts.
 type spent struct {
 	core, store, kernel time.Duration
 }
@@ -93,9 +93,9 @@ func (w *world) begin() {
 
 func linkName(i int) string { return fmt.Sprintf("d%d", i) }
 
-// configuration is the strictest there is: sources are bound to their client's
-// link-layer address, and loops are dropped by it. A look at a next hop is not
-// asked for: nothing moves here.
+// configuration returns the strictest configuration: sources are bound to their client's
+// link-layer address, and looping packets are dropped by it. No next hop is probed, because
+// nothing moves here.
 func configuration() *relay6.Config {
 	name, err := links.ParseTemplate("{interface}")
 	if err != nil {
@@ -116,7 +116,7 @@ func configuration() *relay6.Config {
 	}
 }
 
-// client is the ith client with its one prefix.
+// client is a client, by its number, with its one prefix.
 type client struct {
 	link   int
 	addr   netip.Addr
@@ -136,7 +136,7 @@ func (w *world) client(i int) client {
 	}
 }
 
-// asks is the client's Request, as it comes from the link.
+// asks returns the client's Request, as it comes from the link.
 func (c client) asks() inbound.Packet {
 	b := dhcp6.AppendMessageHeader(nil, dhcp6.Request, 1)
 	b = dhcp6.AppendClientID(b, c.duid)
@@ -148,7 +148,7 @@ func (c client) asks() inbound.Packet {
 	}
 }
 
-// granted is the server's Relay-reply.
+// granted returns the server's Relay-reply.
 func (c client) granted() inbound.Packet {
 	b := dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 1)
 	b = dhcp6.AppendClientID(b, c.duid)

@@ -8,7 +8,7 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// What is wanted, and what a peak is.
+// What is wanted, and when a rate counts as a peak.
 const (
 	wantCPU  = 0.5
 	wantRate = 1.5
@@ -17,13 +17,14 @@ const (
 	wide = "2001:db8:4000::/34"
 )
 
-// EqualRate is how many exchanges a second perfdhcp asks both servers for: half of what Kea can do.
+// EqualRate is how many exchanges per second perfdhcp asks of both servers: half of what Kea can
+// do.
 const EqualRate = 8000
 
-// windows are how many exchanges are under way when a peak is searched.
+// windows are the numbers of exchanges under way among which the peak is searched.
 var windows = []int{16, 64, 128, 256, 512, 1024}
 
-// contest has each server in its own network, in turns.
+// contest has each server in a network of its own, in turns.
 func (s *Suite) contest() harness.Bench {
 	all := map[string]*server{}
 	return harness.Bench{
@@ -50,17 +51,17 @@ func (s *Suite) contest() harness.Bench {
 	}
 }
 
-// named is the name of figures in the Go benchmark format.
+// named returns the name of figures in the Go benchmark format.
 func named(load, who string) string { return "Server6/load=" + load + "/server=" + who }
 
-// next are numbers of clients that have not asked yet.
+// next returns numbers of clients that have not asked yet.
 func (s *Suite) next(clients int) (first int) {
 	first = s.clients
 	s.clients += clients
 	return first
 }
 
-// equal plays the load that is the same for both, by perfdhcp.
+// equal plays the load that is the same for both servers, by perfdhcp.
 func (s *Suite) equal(one *server, who string, to *harness.Results) error {
 	if err := one.Idle(); err != nil {
 		return err
@@ -72,7 +73,7 @@ func (s *Suite) equal(one *server, who string, to *harness.Results) error {
 	return err
 }
 
-// peak finds the window in which a server answers the most without loss.
+// peak finds the window with which a server answers the most exchanges without loss.
 func (s *Suite) peak(one *server, who string, to *harness.Results) error {
 	const clients = 1 << 18 // more than any server serves in that time
 	var best network.Result
@@ -99,7 +100,7 @@ func add(to *harness.Results, name string, res network.Result) {
 	to.Add(name, res.Answered, harness.Of(res.Busy, busy))
 }
 
-// cpuVsKea is judged at equal load. What it is at each one's peak is told.
+// cpuVsKea is judged at the equal load. The figure at the peak of each server is shown.
 func cpuVsKea(r *harness.Results) harness.Verdict {
 	ratio := func(load string) float64 {
 		return harness.Median(r.Shares(named(load, ours), named(load, kea), network.CPU))
@@ -116,8 +117,8 @@ func rateVsKea(r *harness.Results) harness.Verdict {
 	return judgeable(r, "peak", v)
 }
 
-// judgeable makes a verdict void where it was the generator that was measured, or where too much
-// was lost.
+// judgeable makes a verdict void if the generator was measured in place of the server, or if too
+// much was lost.
 func judgeable(r *harness.Results, load string, v harness.Verdict) harness.Verdict {
 	if v.Void != "" {
 		return harness.Unknown(v.Void)
@@ -133,7 +134,7 @@ func judgeable(r *harness.Results, load string, v harness.Verdict) harness.Verdi
 	return v
 }
 
-// Tables are the figures of both servers.
+// Tables returns the figures of both servers.
 func Tables(r *harness.Results) []harness.Grid {
 	g := harness.Grid{
 		Title: "server6: four-way exchanges with IA_PD, each for a new lease",

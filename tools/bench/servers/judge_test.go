@@ -10,7 +10,7 @@ import (
 	"fairlead/tools/bench/harness"
 )
 
-// read makes results of lines in the Go benchmark format, without its first word.
+// read makes results from lines in the Go benchmark format, without the first word of each.
 func read(t *testing.T, lines ...string) *harness.Results {
 	t.Helper()
 	var r harness.Results
@@ -22,8 +22,8 @@ func read(t *testing.T, lines ...string) *harness.Results {
 	return &r
 }
 
-// did is what a server did under a load: CPU time in microseconds for each exchange, exchanges a second,
-// the share of them that it lost, and how busy the generator was.
+// did returns the line of a server under a load: CPU time in microseconds per exchange, exchanges
+// per second, the share of them that was lost, and how busy the generator was.
 func did(load, who string, us, rate, loss, share float64) string {
 	return fmt.Sprintf("Server6/load=%s/server=%s 1 %v cpu-sec/exchange %v exchanges/s %v lost/exchange %v generator-share", load, who, us/1e6, rate, loss, share)
 }
@@ -71,7 +71,7 @@ func TestBars(t *testing.T) {
 	}
 }
 
-// What perfdhcp prints is read: exchanges that it began, and those whose lease it took.
+// The output of perfdhcp is read: the exchanges that it began, and those whose lease it accepted.
 func TestPerfdhcp(t *testing.T) {
 	const text = `***Rate statistics***
 Rate: 1777.51 4-way exchanges/second, expected rate: 2000
@@ -96,7 +96,7 @@ rejected leases: 3
 	}
 }
 
-// Each lease in the store is a part of the pool, and no two overlap.
+// Each lease in the store is a part of the pool, and no two leases overlap.
 func TestPrefixes(t *testing.T) {
 	pool := netip.MustParsePrefix(narrow)
 	all := held()

@@ -24,15 +24,15 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// What is wanted.
+// These figures are wanted.
 const (
-	wantMemory = 700 // octets a lease
+	wantMemory = 700 // octets per lease
 	wantStart  = 5 * time.Second
 	wantFull   = 1.5 // times the cost of a Solicit against an empty pool
 )
 
-// The pool of the servers with many leases and with none: 2^20 prefixes, of which 99 % are
-// delegated, or none is.
+// The pool of the servers, the one with many leases and the one with none: 2^20 prefixes, of
+// which 99 % or none are delegated.
 const (
 	narrow    = "2001:db8:4000::/40"
 	poolSize  = 1 << 20
@@ -45,10 +45,11 @@ const (
 	full  = "full"
 )
 
-// unkept is what of a client the bars want in each lease, and the server does not store.
+// unkept names what the bars require of each lease, but the server does not store.
 const unkept = "remote-id, relay-id and host name are not stored yet"
 
-// held are the numbers of the clients with a lease, which are those of their prefixes in the pool.
+// held returns the numbers of the clients with a lease, which are also the numbers of their
+// prefixes in the pool.
 func held() (all []uint32) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range uint32(poolSize) {
@@ -59,15 +60,15 @@ func held() (all []uint32) {
 	return all
 }
 
-// prefixOf is the prefix of a number in the pool.
+// prefixOf returns the prefix with a number in the pool.
 func prefixOf(number uint32) netip.Prefix {
 	a := netip.MustParsePrefix(narrow).Addr().As16()
 	a[5], a[6], a[7] = byte(number>>12), byte(number>>4), byte(number<<4)
 	return netip.PrefixFrom(netip.AddrFrom16(a), delegated)
 }
 
-// fill writes leases into a store, as the server would have: of clients behind the relay agent,
-// which have one prefix each.
+// fill writes leases into a store, as the server would have done: for clients behind the relay
+// agent, with one prefix each.
 func fill(state string) (err error) {
 	const group = 10_000
 	if err := os.Mkdir(state, 0o700); err != nil {
@@ -104,8 +105,8 @@ func fill(state string) (err error) {
 	return s.Commit(ops)
 }
 
-// many is a bench of our server with many leases, or of that and of one with none. All such
-// benches share both.
+// many is a bench of our server with many leases, or of that server and one without leases. All
+// such benches share both servers.
 func (s *Suite) many(name string, between []string, turn func(one *server, who string, to *harness.Results) error, bar harness.Bar) harness.Bench {
 	return harness.Bench{
 		Name: name, Between: between, Bars: []harness.Bar{bar},
@@ -129,7 +130,7 @@ func (s *Suite) many(name string, between []string, turn func(one *server, who s
 	}
 }
 
-// memory compares the two.
+// memory compares the memory of the two.
 func (s *Suite) memory() harness.Bench {
 	named := func(who string) string { return "Server6Memory/leases=" + who }
 	b := s.many("memory6", []string{empty, full}, func(one *server, who string, to *harness.Results) error {
@@ -153,11 +154,11 @@ func (s *Suite) memory() harness.Bench {
 	return b
 }
 
-// fullPool compares the CPU time of a Solicit against both.
+// fullPool compares the CPU time of a Solicit, at both.
 func (s *Suite) fullPool() harness.Bench {
 	const (
 		clients = 1 << 18
-		first   = 1 << 24 // no client that has a lease
+		first   = 1 << 24 // above the numbers of all clients with a lease
 	)
 	named := func(who string) string { return "Server6Pool/pool=" + who }
 	return s.many("full-pool6", []string{empty, full}, func(one *server, who string, to *harness.Results) error {
@@ -178,12 +179,12 @@ func (s *Suite) fullPool() harness.Bench {
 
 // Units of a start.
 const (
-	ready   = "ready-sec"   // to READY=1
-	renewed = "renewed-sec" // to the answer to a Renew
+	ready   = "ready-sec"   // until READY=1
+	renewed = "renewed-sec" // until the answer to a Renew
 )
 
-// start starts the server with many leases in its store, and nothing in the page cache. It is
-// there when a Renew of one of them is answered.
+// start starts the server with many leases in its store, and with an empty page cache. The start
+// is complete when a Renew of one of the leases is answered.
 func (s *Suite) start() harness.Bench {
 	const named = "Server6Start"
 	b := s.many("start6", []string{full}, func(one *server, _ string, to *harness.Results) error {
@@ -215,8 +216,8 @@ func (s *Suite) start() harness.Bench {
 	return b
 }
 
-// restart stops our server, makes the start a cold one, and says how long it took until it was
-// ready, and until it had answered the Renew of a random lease.
+// restart stops our server, makes the start a cold one, and returns how long it took until the
+// server was ready, and until it had answered the Renew of a random lease.
 func (s *server) restart() (ready, renewed time.Duration, err error) {
 	if err := s.fairlead.Stop(); err != nil {
 		return 0, 0, err
@@ -244,7 +245,7 @@ func (s *server) restart() (ready, renewed time.Duration, err error) {
 	return ready, renewed, err
 }
 
-// renews has a client renew its lease, and again after each pause, until the server extends it.
+// renews makes a client renew its lease, again after each pause, until the server extends it.
 func (s *server) renews(client uint32, pause time.Duration) error {
 	var agent *net.UDPConn
 	err := s.Gen.Do(func() (err error) {
@@ -284,12 +285,12 @@ func (s *server) renews(client uint32, pause time.Duration) error {
 	return fmt.Errorf("no Renew of client %d was answered in %v", client, network.Patience)
 }
 
-// renewal is a client's Renew of its lease, in the Relay-forward of the relay agent.
+// renewal returns a client's Renew of its lease, in the Relay-forward of the relay agent.
 func renewal(client uint32) ([]byte, error) {
 	return relayed(dhcp6.RelayForward, dhcp6.Renew, client, 0)
 }
 
-// relayed is a message about a client's lease, and the relay layer around it.
+// relayed returns a message about a client's lease, in a relay layer.
 func relayed(layer, kind dhcp6.MessageType, client uint32, valid dhcp6.Lifetime) (b []byte, err error) {
 	b = dhcp6.AppendRelayHeader(nil, layer, 0, netip.MustParseAddr(network.AgentAddress), netip.AddrFrom16(loadgen.LinkLocal(client)))
 	b, message := dhcp6.BeginOption(b, dhcp6.OptionRelayMessage)
@@ -304,7 +305,7 @@ func relayed(layer, kind dhcp6.MessageType, client uint32, valid dhcp6.Lifetime)
 	return dhcp6.EndOption(b, message)
 }
 
-// extends reports whether a datagram is the Reply by which a client keeps its lease.
+// extends reports whether a datagram is the Reply by which a client's lease is extended.
 func extends(datagram []byte, client uint32) bool {
 	r, err := dhcp6.ParseRelay(datagram)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// perfdhcp has that many new clients a second get a prefix each in four messages, and measures
+// perfdhcp makes rate new clients per second get a prefix each, in four messages, and measures
 // the server meanwhile. Each call needs another number.
 func perfdhcp(n *network.Network, rate int, length time.Duration, number int) (res network.Result, err error) {
 	const wait = 500 * time.Millisecond // for the last answers
@@ -25,7 +25,7 @@ func perfdhcp(n *network.Network, rate int, length time.Duration, number int) (r
 		"-r", strconv.Itoa(rate), "-p", strconv.Itoa(seconds), "-W", strconv.FormatInt(wait.Microseconds(), 10), network.LinkAddress)[1:]...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us, and we tidy up
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that only we get Ctrl-C; we end perfdhcp
 	before, err := harness.CPU(n.Pid())
 	if err != nil {
 		return res, err
@@ -36,7 +36,7 @@ func perfdhcp(n *network.Network, rate int, length time.Duration, number int) (r
 	stuck := time.AfterFunc(network.Patience, func() { _ = cmd.Process.Kill() })
 	defer stuck.Stop()
 	var ended *exec.ExitError
-	if err := cmd.Wait(); err != nil && (!errors.As(err, &ended) || ended.ExitCode() < 0) { // it has codes for exchanges that were not finished
+	if err := cmd.Wait(); err != nil && (!errors.As(err, &ended) || ended.ExitCode() < 0) { // it has exit codes for exchanges that were not finished
 		return res, fmt.Errorf("perfdhcp: %w: %s", err, out.Bytes())
 	}
 	after, err := harness.CPU(n.Pid())
@@ -53,8 +53,8 @@ func perfdhcp(n *network.Network, rate int, length time.Duration, number int) (r
 	return res, err
 }
 
-// parsePerfdhcp reads how many exchanges perfdhcp has begun, and how many came to an end. One
-// whose lease it has rejected did not.
+// parsePerfdhcp reads how many exchanges perfdhcp has begun, and how many ended. An exchange
+// whose lease perfdhcp rejected did not end.
 func parsePerfdhcp(text string) (begun, ended int, err error) {
 	const solicits, requests = "SOLICIT-ADVERTISE", "REQUEST-REPLY"
 	figures := map[string]int{}

@@ -1,10 +1,10 @@
-// Package servers times Fairlead's DHCPv6 server as a whole process against Kea, and holds it
-// against the bars that it has to reach.
+// Package servers measures Fairlead's DHCPv6 server as a whole process against Kea, and compares
+// it with the bars that it has to reach.
 //
-// The server has the first core to itself. On the other, a relay agent brings the messages of its
-// clients: perfdhcp where that has time left, else `fairlead load`. Both servers delegate a /60
-// to each client out of the same pool, keep their leases in a file on the same file system, and log
-// warnings alone.
+// The server has the first processor to itself. On the other one, a relay agent sends the
+// messages of its clients: perfdhcp if that has time left, else `fairlead load`. Both servers
+// delegate a /60 to each client from the same pool, keep their leases in a file on the same file
+// system, and log only warnings.
 package servers
 
 import (
@@ -22,7 +22,7 @@ import (
 	"fairlead/tools/bench/network"
 )
 
-// Who takes part.
+// The servers that take part.
 const (
 	ours = "fairlead"
 	kea  = "kea"
@@ -30,7 +30,7 @@ const (
 
 const (
 	subnet    = "2001:db8:1::/64"
-	delegated = 60 // bits of what a client gets
+	delegated = 60 // length of the prefix that a client gets, in bits
 )
 
 // serverID is the DUID of our server, by which clients name it.
@@ -41,27 +41,27 @@ type Suite struct {
 	*harness.Run
 	Length time.Duration // of one run of a load
 
-	clients int // how many have asked: each exchange is for a new lease
+	clients int // how many clients have asked: each exchange is for a new lease
 	leases  map[string]*server
 }
 
-// New is the part of a run about servers.
+// New returns the part of a run that is about servers.
 func New(r *harness.Run, length time.Duration) *Suite {
 	return &Suite{Run: r, Length: length, leases: map[string]*server{}}
 }
 
-// Benches are those of a run, in the order in which they are measured.
+// Benches returns the benches of a run, in the order in which they are measured.
 func (s *Suite) Benches() []harness.Bench {
 	return []harness.Bench{s.contest(), s.allocations(), s.memory(), s.fullPool(), s.start()}
 }
 
-// server is one in a network of its own.
+// server is a server in a network of its own.
 type server struct {
 	*network.Network
-	fairlead *relay.Relay // nil: it is Kea
+	fairlead *relay.Relay // nil: the server is Kea
 }
 
-// begin starts a server with an empty store, or with what fill writes into it.
+// begin starts a server, with an empty store or with what fill writes into it.
 func (s *Suite) begin(who, pool string, fill func(state string) error) (*server, error) {
 	n, err := network.New(s.Run, network.Options{Generator: s.Fairlead, Pinned: true, Server: true})
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *server) startOurs(program, dir, pool string) (err error) {
 	return nil
 }
 
-// configuration is ours.
+// configuration returns the configuration of our server.
 func configuration(dir, pool string) string {
 	return fmt.Sprintf(`state: %s
 metrics: {listen: off}
@@ -121,10 +121,11 @@ server6:
 `, filepath.Join(dir, "state"), network.AgentAddress, []byte(serverID), subnet, pool, delegated)
 }
 
-// object is one of Kea's configuration.
+// object is an object of Kea's configuration.
 type object = map[string]any
 
-// startKea starts Kea with memfile, which writes each lease into a file and does not sync it.
+// startKea starts Kea with memfile, which writes each lease into a file and does not sync the
+// file.
 func (s *server) startKea(dir, pool string) error {
 	prefix, bits, _ := strings.Cut(pool, "/")
 	text, err := json.Marshal(object{"Dhcp6": object{
@@ -160,16 +161,17 @@ func (s *server) startKea(dir, pool string) error {
 	return nil
 }
 
-// Units beside those of package network.
+// Units that package network does not have.
 const (
-	busy   = "generator-share" // of its core
+	busy   = "generator-share" // share of the generator's processor
 	window = "window"
 )
 
-// mostBusy is how busy the generator's core may be: else it is the generator that is measured.
+// mostBusy is how busy the generator's processor may be: above that, the generator is measured,
+// and not the server.
 const mostBusy = 0.9
 
-// Titles are who took part, for the document.
+// Titles returns the names and versions of the servers, for the document.
 func Titles() []string {
 	return []string{
 		"server6: fairlead: this tree",

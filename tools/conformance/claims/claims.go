@@ -1,26 +1,26 @@
-// Package claims is what Fairlead says of itself against its RFCs: the sentences
-// that ask something of it, and for each requirement of RFC 8987 a small mutation
-// of the code that its tests must notice. The evidence is not here: it is in the
-// tests, which tools/conformance finds by their names and comments.
+// Package claims has what Fairlead claims about its RFCs: the sentences that require something of
+// it, and for each requirement of RFC 8987 a small mutation of the code that its tests must
+// notice. The evidence is not here but in the tests, which tools/conformance finds by their names
+// and comments.
 package claims
 
 // Row is one requirement.
 type Row struct {
-	ID    string // as the document has it, "G-1"; else the section and a letter that counts its sentences
-	Level string // MUST, SHOULD, MAY and the like, or "states" for what it says without such a word
+	ID    string // as in the document, such as "G-1"; else the section and a letter that counts its sentences
+	Level string // MUST, SHOULD, MAY and the like, or "states" for a sentence without such a word
 	Text  string // the sentence, shortened
-	Note  string // what is to be known of it; one that begins with "to come" or "not done" says that it is not claimed
+	Note  string // what a reader should know; a note that begins with "to come" or "not done" says that the row is not claimed
 }
 
 // Table is the rows of one document.
 type Table struct {
 	RFC     string // "8987"
-	Title   string // of the table, such as "RFC 8987"
+	Title   string // title of the table, such as "RFC 8987"
 	Rows    []Row
-	Counted int // rows that the line above the table counts: the first ones
+	Counted int // how many rows, from the first one, the line above the table counts
 }
 
-// Tables are all tables, in the order of the document.
+// Tables returns all tables, in the order of the document.
 func Tables() []Table {
 	return []Table{
 		{RFC: "8987", Title: "RFC 8987", Rows: rfc8987, Counted: 20},
@@ -70,7 +70,7 @@ var rfc8987 = []Row{
 	{"S4", "MUST", "section 4: forward packets with message codes or options that it does not understand", ""},
 }
 
-// Named are the rows of tests whose names say only the section of their document.
+// Named has the rows of tests whose names have only a section of their document.
 var Named = map[string][]string{
 	"TestRFC8415_19_DefaultIsAllServers":           {"19c"},
 	"TestRFC8415_19_1_2_HopCountLimit":             {"19.1.2a"},

@@ -1,9 +1,9 @@
 package claims
 
-// What the RFCs of DHCPv4 ask of a relay agent. What they ask of clients and servers alone is
-// not here.
+// These are the requirements of the RFCs of DHCPv4 for a relay agent. Requirements for clients
+// and servers alone are not here.
 
-// server is the note of rows that ask something of a server.
+// server is the note of rows that require something of a server.
 const server = "to come, with the server"
 
 var rfc1542 = []Row{

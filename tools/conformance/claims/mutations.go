@@ -1,15 +1,15 @@
 package claims
 
-// Mutation is a small change of the code that breaks one requirement. The tests
-// of its row must fail under it.
+// Mutation is a small change of the code that breaks one requirement. With the change, the tests
+// of its row must fail.
 type Mutation struct {
-	Row     string // "": it breaks what no row of RFC 8987 says, and Test is a whole name
+	Row     string // of RFC 8987; "": it breaks what no row describes, and Test is the whole name of a test
 	What    string // in words
-	File    string // from the root of the tree
+	File    string // path from the root of the tree
 	From    string // occurs in the file exactly once
 	To      string
-	Package string // whose tests of the row must fail
-	Test    string // one of them, where all take too long: what follows the row in its name
+	Package string // the package whose tests of the row must fail
+	Test    string // if all tests would take too long, one of them: the part of its name after the row
 }
 
 const (
@@ -20,7 +20,7 @@ const (
 	dir   = "internal/core/"
 )
 
-// Mutations are one for each requirement of RFC 8987 that is claimed.
+// Mutations returns one mutation or more for each requirement of RFC 8987 that is claimed.
 func Mutations() []Mutation { return mutations }
 
 var mutations = []Mutation{

@@ -1,9 +1,9 @@
 package claims
 
-// RFC 6603 speaks of the delegating router. In front of a server that delegates, the
-// relay is the router: it reads what the server excludes, and routes and filters by it.
-// Our own server is both, or the server alone. What binds the requesting router alone is
-// not here.
+// RFC 6603 is about the delegating router. If a server delegates behind a relay, the relay is the
+// router: it reads what the server excludes, and routes and filters by it. Our own server is both
+// router and server, or the server alone. Requirements for the requesting router alone are not
+// here.
 var rfc6603 = []Row{
 	{"4.1a", "states", "the delegating router uses one prefix of the delegated prefix on the link through which it exchanges DHCPv6 messages with the requesting router", ""},
 	{"4.1b", "MUST NOT", "the requesting router assigns the excluded prefix to any of its downstream interfaces", "the requesting router's; what it sends from there is dropped, and what is for there is not routed to it"},

@@ -1,7 +1,7 @@
 package claims
 
-// RFC 8213 section 3 and what section 4 says of its use. A sentence without a
-// keyword is here where the section's conditions would not be whole without it.
+// RFC 8213 section 3, and what section 4 says about the use of it. A sentence without a keyword
+// is listed if the section's conditions would not be complete without it.
 var rfc8213 = []Row{
 	{"3a", "REQUIRED", "DHCPv6: relay and server support IPsec encryption of relay-to-relay and relay-to-server communication", ""},
 	{"3b", "REQUIRED", "DHCPv4: relay and server support IPsec encryption of relay-to-server communication", ""},
@@ -28,7 +28,7 @@ var rfc8213 = []Row{
 	{"4e", "states", "applicable to Lightweight DHCPv6 Relay Agents, by their link-local address", ""},
 }
 
-// RFC 8221 section 3 binds whoever sets up ESP with keys made by hand.
+// RFC 8221 section 3 is for whoever sets up ESP with manual keys.
 var rfc8221 = []Row{
 	{"3a", "SHOULD NOT", "manual keying is used", "RFC 8213 allows it: the operator is warned"},
 	{"3b", "MUST NOT", "counter modes, with or without integrity (AES-CTR, AES-CCM, AES-GCM, ChaCha20-Poly1305), are used with manual keys", ""},

@@ -5,8 +5,9 @@ const (
 	obsolete   = "not done: RFC 9915 makes the IA_TA obsolete"
 )
 
-// The sentences of RFC 8415 that ask something of a server with a capitalised word, outside of
-// section 19 what concerns relay agents alone. RFC 9915 keeps them, but for what a note says.
+// These are the sentences of RFC 8415 that require something of a server with a capitalised word,
+// except those of section 19 that are about relay agents only. RFC 9915 keeps them, with the
+// exceptions that notes name.
 var rfc8415server = []Row{
 	{"10a", "MUST NOT", "domain names are not stored in compressed form", ""},
 	{"11a", "MUST", "treat DUIDs as opaque values, and only compare them for equality", ""},
