@@ -1,6 +1,8 @@
 package network
 
 import (
+	"context"
+	"net/netip"
 	"slices"
 
 	"fairlead/internal/app/notes"
@@ -15,6 +17,8 @@ import (
 type Core interface {
 	SetLink(l links.Link, eff *effect.Effects)
 	RemoveLink(name string, eff *effect.Effects)
+	CountUnsent(to netip.Addr, n uint64)
+	Unreachable(now instant.Now, address netip.Addr, index int, cause error, eff *effect.Effects)
 }
 
 // Side is the part of an engine.Role that lies between a core and its network, and is the same
@@ -24,8 +28,20 @@ type Side[C Core] struct {
 	Lost    *Failures
 	Refused Refusals
 	Notes   *notes.Notes
-	Silent  func()             // called when a server has fallen silent
-	Inlets  func(core C) Rules // the links as the core's rules have them
+	Prober  Prober
+	Silent  func()                                                // called when a server has fallen silent
+	Inlets  func(core C) Rules                                    // the links as the core's rules have them
+	Make    func(now instant.Now, eff *effect.Effects) (C, error) // makes a core from the store
+}
+
+// Build makes a core from the store.
+func (s *Side[C]) Build(now instant.Now, eff *effect.Effects) (C, error) { return s.Make(now, eff) }
+
+// Before tells the core which datagrams did not leave for peers, and which errors the network sent
+// about messages to them.
+func (s *Side[C]) Before(now instant.Now, core C, eff *effect.Effects) {
+	s.Lost.Count(core)
+	s.Refused.Tell(s.Net.options.Family.ServerPort, func(x udp.Refusal) { core.Unreachable(now, x.Dest.Addr(), x.Link, x, eff) })
 }
 
 // Tell gives notes to those who want to know of them.
@@ -62,3 +78,8 @@ func (s *Side[C]) Outgoing(o *effect.Send) udp.Outgoing { return s.Net.Outgoing(
 
 // Unsent logs a datagram that did not leave.
 func (s *Side[C]) Unsent(o udp.Outgoing, err error) { s.Lost.Report(o, err) }
+
+// Probe asks a next hop whether it is still there.
+func (s *Side[C]) Probe(ctx context.Context, p effect.Probe) (answers, asked bool) {
+	return s.Prober.Ask(ctx, p)
+}

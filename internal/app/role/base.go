@@ -5,20 +5,25 @@ import (
 	"maps"
 	"runtime"
 	"sync"
+	"time"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/bindings"
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
+	"fairlead/internal/app/kept"
 	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/notes"
 	"fairlead/internal/app/process"
+	"fairlead/internal/app/service"
+	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/trust"
+	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
 )
 
@@ -26,7 +31,9 @@ import (
 type Core interface {
 	bindings.Core
 	network.Core
+	kernel.Core
 	Peers(now instant.Now) []peers.View
+	LimitsMet() []delegation.LimitMet
 }
 
 // Base has the parts that all players with a core have in common: the engine, the network, the
@@ -52,7 +59,8 @@ type Options[C Core] struct {
 	Role       engine.Role[C]
 	Side       *network.Side[C] // of Role; its Inlets are set
 	Store      engine.Keeper
-	SourcePort func(*config.Config) uint16 // from which we speak to servers
+	Core       func(now instant.Now, eff *effect.Effects) (C, error) // from the store, the successor of the one before
+	SourcePort func(*config.Config) uint16                           // from which we speak to servers
 	Classifier func(of *trust.Set, inlets map[int]network.Inlet) engine.Classifier
 }
 
@@ -68,7 +76,11 @@ func (b *Base[C]) Begin(h *House, o Options[C]) {
 	o.Side.Net = network.New(network.Options{Log: h.Told, Inbox: b.inbox, Family: family, Classifier: o.Classifier})
 	o.Side.Lost = network.NewFailures(h.Told, once)
 	o.Side.Notes = &notes.Notes{Log: h.Log, Privacy: h.Privacy, Feed: h.Feed, Hook: h.Hook, Once: once}
+	o.Side.Prober = network.Prober{Log: h.Told, Once: once, Filter: h.Filter}
 	o.Side.Silent = b.Rivals.Soon
+	o.Side.Make = func(now instant.Now, eff *effect.Effects) (C, error) {
+		return kept.Build(h.Told, h.Store.Commit, eff, func() (C, error) { return o.Core(now, eff) })
+	}
 	b.configure(h.Config)
 	b.Engine = engine.New(engine.Options[C]{
 		Log: h.Told, Privacy: h.Privacy, Role: o.Role, Inbox: b.inbox, Store: o.Store, Hosts: b.Part.Hosts(), Kernel: h.Kernel, Links: h.Events,
@@ -77,6 +89,27 @@ func (b *Base[C]) Begin(h *House, o Options[C]) {
 
 func (b *Base[C]) configure(c *config.Config) {
 	b.options.Side.Net.Configure(c.PeersOf(b.options.Family, b.options.Name), b.options.SourcePort(c))
+}
+
+// Recall makes a core from what was kept. The kernel is brought to it later.
+func (b *Base[C]) Recall() (err error) {
+	var eff effect.Effects
+	if b.Engine.Core, err = b.options.Side.Make(service.Now(), &eff); err != nil {
+		return err
+	}
+	b.Engine.CarryOutNow(service.Now, &eff)
+	b.Engine.EndPast(service.Now, &eff)
+	b.Part.Restored(kernel.Of(b.Engine))
+	return nil
+}
+
+// TellLinks tells a new core, and the network, of all links.
+func (b *Base[C]) TellLinks(core C, eff *effect.Effects) error {
+	all, err := b.House.Netlink.Snapshot()
+	for i := range all {
+		b.options.Role.LinkChanged(core, netlink.Event{Link: &all[i]}, eff)
+	}
+	return err
 }
 
 // Config is the configuration that holds.
@@ -99,9 +132,25 @@ func (b *Base[C]) Hold(ctx context.Context, next *config.Config, core func(eff *
 	})
 }
 
-// Peers are the role's peers. The loop calls it.
-func (b *Base[C]) Peers(now instant.Now) []api.Peer {
-	return control.PeersOf(b.Config().PeersOf(b.options.Family, b.options.Name), b.Engine.Core.Peers(now), b.House.Hops.States())
+// AddCounts fills in the figures that all roles have. The loop calls it.
+func (b *Base[C]) AddCounts(now instant.Now, c *api.Counters) {
+	peers := b.Config().PeersOf(b.options.Family, b.options.Name)
+	c.Peers = append(c.Peers, control.PeersOf(peers, b.Engine.Core.Peers(now), b.House.Hops.States())...)
+	c.Panics += b.Engine.Panics()
+	control.AddHostCounts(c, b.Engine.Core.Kernel().Counts())
+}
+
+// AddTrouble adds what any role may know to be wrong. match are the names and globs of the rules
+// for links. The loop calls it.
+func (b *Base[C]) AddTrouble(s *api.Status, match []string) {
+	side := b.options.Side
+	s.Limits = append(s.Limits, control.LimitsOf(b.Engine.Core.LimitsMet())...)
+	s.Degraded = append(s.Degraded, b.Rivals.Trouble()...)
+	if trouble := side.Lost.Trouble(time.Now()); trouble != "" {
+		s.Degraded = append(s.Degraded, trouble)
+	}
+	s.Degraded = append(s.Degraded, side.Net.Muted()...)
+	s.Degraded = append(s.Degraded, side.Net.Absent(b.options.Name, match)...)
 }
 
 // Open begins with what was restored.

@@ -63,6 +63,14 @@ func NewRegistry[L Member](role Role[L]) *Registry[L] {
 // At is the link of an interface index; nil if there is none.
 func (r *Registry[L]) At(index int) L { return r.byIndex[index] }
 
+// NameAt is the name of the link of an interface index; empty if there is none.
+func (r *Registry[L]) NameAt(index int) string {
+	if l, there := r.byIndex[index]; there {
+		return l.Known().Name
+	}
+	return ""
+}
+
 // Named is the link of a name; nil if there is none.
 func (r *Registry[L]) Named(name string) L { return r.byName[name] }
 

@@ -202,20 +202,13 @@ func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 	r.peers.Tick(now, eff)
 }
 
-// Unreachable takes in that the network has answered what was sent to a peer by an error.
-func (r *Relay) Unreachable(now instant.Now, address netip.Addr, cause error, eff *effect.Effects) {
-	r.peers.Unreachable(now, address, "", cause, eff)
+// Unreachable takes in an error of the network about a message to a peer.
+func (r *Relay) Unreachable(now instant.Now, address netip.Addr, index int, cause error, eff *effect.Effects) {
+	r.peers.Unreachable(now, address, r.links.NameAt(index), cause, eff)
 }
 
 // Peers are all peers, in the order of the configuration.
-func (r *Relay) Peers(now instant.Now) []peers.View {
-	return r.peers.Views(now.Boot, func(index int) string {
-		if l := r.links.At(index); l != nil {
-			return l.Name
-		}
-		return ""
-	})
-}
+func (r *Relay) Peers(now instant.Now) []peers.View { return r.peers.Views(now.Boot, r.links.NameAt) }
 
 // Rule is the rule that makes the named link face clients; nil if it does not.
 func (r *Relay) Rule(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.Set, name) }

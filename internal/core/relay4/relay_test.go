@@ -151,7 +151,7 @@ func TestPeersAreTold(t *testing.T) {
 	}
 	w.relays(lan0Index, "10.0.0.9", from(bob, giaddr("10.9.0.1")))
 	w.core.CountUnsent(addr(serverAddr), 1)
-	w.core.Unreachable(w.now, addr("203.0.113.1"), errors.New("no route"), &w.eff)
+	w.core.Unreachable(w.now, addr("203.0.113.1"), 0, errors.New("no route"), &w.eff)
 	w.carryOut()
 	views := w.core.Peers(w.now)
 	if c := views[0].Counters; c.Sent != 2 || c.Received != 1 {

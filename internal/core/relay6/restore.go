@@ -130,14 +130,7 @@ func (r *Relay) Unblock(b delegation.Block, eff *effect.Effects) bool {
 }
 
 // Peers are all peers, in the order of the configuration.
-func (r *Relay) Peers(now instant.Now) []peers.View {
-	return r.peers.Views(now.Boot, func(index int) string {
-		if l := r.links.At(index); l != nil {
-			return l.Name
-		}
-		return ""
-	})
-}
+func (r *Relay) Peers(now instant.Now) []peers.View { return r.peers.Views(now.Boot, r.links.NameAt) }
 
 // Totals are figures of the relay as a whole.
 type Totals struct {

@@ -60,12 +60,8 @@ func (r *Relay) holdsOf(l *link, message []byte, server *trust.Peer) bool {
 	return ok && r.table.HoldsOf(l.Name, client, server.Name)
 }
 
-// Unreachable takes in that the network has answered what was sent to a peer by an
-// error.
-func (r *Relay) Unreachable(now instant.Now, address netip.Addr, zone int, cause error, eff *effect.Effects) {
-	name := ""
-	if l := r.links.At(zone); l != nil {
-		name = l.Name
-	}
-	r.peers.Unreachable(now, address, name, cause, eff)
+// Unreachable takes in an error of the network about a message to a peer. A link-local address is
+// on the link of an index.
+func (r *Relay) Unreachable(now instant.Now, address netip.Addr, index int, cause error, eff *effect.Effects) {
+	r.peers.Unreachable(now, address, r.links.NameAt(index), cause, eff)
 }

@@ -147,21 +147,14 @@ func (p *leasePool) view() effect.Pool {
 	}
 }
 
-// Unreachable takes in that the network has answered what was sent to a peer by an error. A
-// link-local address is on the link of an index.
+// Unreachable takes in an error of the network about a message to a peer. A link-local address is
+// on the link of an index.
 func (s *Server) Unreachable(now instant.Now, address netip.Addr, index int, cause error, eff *effect.Effects) {
-	s.peers.Unreachable(now, address, s.nameOf(index), cause, eff)
+	s.peers.Unreachable(now, address, s.links.NameAt(index), cause, eff)
 }
 
 // Peers are all peers, in the order of the configuration.
-func (s *Server) Peers(now instant.Now) []peers.View { return s.peers.Views(now.Boot, s.nameOf) }
-
-func (s *Server) nameOf(index int) string {
-	if l := s.links.At(index); l != nil {
-		return l.Name
-	}
-	return ""
-}
+func (s *Server) Peers(now instant.Now) []peers.View { return s.peers.Views(now.Boot, s.links.NameAt) }
 
 // Prospect is what a configuration means for one link, beside what the present one does.
 type Prospect struct {

@@ -107,6 +107,14 @@ func ClientRule[R any](peers *Set, rules []R, globs func(*R) []string, link stri
 	return nil
 }
 
+// Globs are the globs of all rules, in their order.
+func Globs[R any](rules []R, globs func(*R) []string) (all []string) {
+	for i := range rules {
+		all = append(all, globs(&rules[i])...)
+	}
+	return all
+}
+
 // Set is the configured peers.
 type Set struct{ peers []Peer }
 

@@ -11,12 +11,13 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
 )
 
 // Judge adds what is not as it should be.
 func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) error {
-	s.Degraded = append(s.Degraded, d.degraded(c)...)
+	s.Degraded = append(s.Degraded, degraded(c)...)
 	s.RefusedGrants = d.refusedGrants.lately(time.Now())
 	routes, more, err := d.foreign.look(ctx)
 	if s.ForeignRoutes = routes; more > 0 {
@@ -26,15 +27,13 @@ func (d *player) Judge(ctx context.Context, s *api.Status, c *api.Counters) erro
 		return err
 	}
 	return d.Engine.Call(ctx, func(instant.Now, *effect.Effects) {
-		s.Limits = append(s.Limits, control.LimitsOf(d.Engine.Core.LimitsMet())...)
-		s.Degraded = append(s.Degraded, d.relay.Net.Muted()...)
+		d.AddTrouble(s, trust.Globs(section(d.Config()).Links, func(r *relay6.LinkRule) []string { return r.Match }))
 		s.Degraded = append(s.Degraded, d.foreign.overfull()...)
-		s.Degraded = append(s.Degraded, absent(d.Config(), d.relay.Net)...)
 	})
 }
 
 // degraded tells an operator what is wrong with the relay.
-func (d *player) degraded(c *api.Counters) []string {
+func degraded(c *api.Counters) []string {
 	var words []string
 	add := func(bad bool, text string) {
 		if bad {
@@ -51,11 +50,10 @@ func (d *player) degraded(c *api.Counters) []string {
 		l := &c.Links[i]
 		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
 	}
-	words = append(words, d.Rivals.Trouble()...)
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
 	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
-	for _, trouble := range []string{d.relay.Lost.Trouble(time.Now()), notForwarding(c.Links)} {
-		add(trouble != "", trouble)
+	if trouble := notForwarding(c.Links); trouble != "" {
+		add(true, trouble)
 	}
 	return words
 }
@@ -125,13 +123,12 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	err := d.Engine.Call(ctx, func(n instant.Now, _ *effect.Effects) {
 		core := d.Engine.Core
 		totals = core.Totals()
-		control.AddHostCounts(c, core.Kernel().Counts())
+		d.AddCounts(n, c)
 		c.Unmatched = unmatched(core.Unmatched())
 		if c.Host.Orphans > 0 {
 			c.Host.OrphansEnd = n.WallAt(core.OrphansEnd())
 		}
-		links, c.Peers = core.Links(), append(c.Peers, d.Peers(n)...)
-		c.Panics += d.Engine.Panics()
+		links = core.Links()
 	})
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 	p.Engine = engine.New(engine.Options[*relay6.Relay]{
 		Log: log, Privacy: rules, Role: p.relay, Inbox: p.inbox, Store: p, Hosts: []engine.Installer{p}, Kernel: p,
 	})
-	p.build = func(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
+	p.Make = func(_ instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 		core := relay6.New(cfg, "boot")
 		for index, name := range map[int]string{uplink: "u0", linkA: "dA", linkB: "dB"} {
 			core.SetLink(links.Link{Index: index, Name: name, Up: true, Running: true, MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}, eff)
@@ -73,7 +73,7 @@ func newPlayed(t *testing.T, log *slog.Logger, rules *privacy.Rules) *played {
 		return core, nil
 	}
 	var eff effect.Effects
-	core, err := p.build(service.Now(), &eff)
+	core, err := p.Build(service.Now(), &eff)
 	if err != nil {
 		t.Fatal(err)
 	}

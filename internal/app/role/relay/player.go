@@ -8,6 +8,8 @@
 package relay
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"fairlead/internal/app/api"
@@ -50,14 +52,13 @@ func newPlayer(h *role.House) *player {
 	d.foreign = &foreignRoutes{d: d}
 	d.keeper.to = h.History
 	d.relay = &relay{
-		Side: network.Side[*relay6.Relay]{Inlets: inlets}, build: d.buildCore, routed: d.foreign.watchRouted,
+		Side: network.Side[*relay6.Relay]{Inlets: inlets}, routed: d.foreign.watchRouted,
 	}
 	d.Begin(h, role.Options[*relay6.Relay]{
-		Name: "relay6", Family: config.DHCPv6, Role: d.relay, Side: &d.relay.Side, Store: &d.keeper,
+		Name: "relay6", Family: config.DHCPv6, Role: d.relay, Side: &d.relay.Side, Store: &d.keeper, Core: d.coreOf,
 		SourcePort: func(c *config.Config) uint16 { return section(c).SourcePort },
 		Classifier: network.Classifier6(h.Hops.May),
 	})
-	d.relay.prober = network.Prober{Log: h.Told, Once: d.relay.Notes.Once, Filter: h.Filter}
 	d.Inbox().RefuseWhile(h.Identity.Missing, effect.DropNoToken)
 	d.relay.Notes.Happened = d.refusedGrants.take
 	d.Book = bindings.NewBook(bindings.Options[*relay6.Relay]{
@@ -76,11 +77,18 @@ func newPlayer(h *role.House) *player {
 // section is the relay's part of a configuration.
 func section(c *config.Config) *config.Relay6 { return c.Sections["relay6"].(*config.Relay6) }
 
-// Restore takes in what was kept. The kernel is brought to it later.
+// Restore makes a core from what was kept, and has it keep orphans if the store does not explain
+// the kernel.
 func (d *player) Restore() (held map[string]int, err error) {
-	if err := d.restore(); err != nil {
+	started := time.Now()
+	if err := d.Recall(); err != nil {
 		return nil, err
 	}
+	if why, until := d.House.Kernel.Unexplained(); why != "" {
+		d.Engine.Core.AdoptLeftOver(until)
+	}
+	t := d.Engine.Core.Totals()
+	d.House.Told.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
 	if lost := unmatched(d.Engine.Core.Unmatched()); len(lost) > 0 {
 		d.House.Told.Warn("no rule matches links with delegations: these have neither routes nor filters", "links", api.HoldingsText(lost))
 	}

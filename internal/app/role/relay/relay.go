@@ -1,15 +1,11 @@
 package relay
 
 import (
-	"context"
-
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/network"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/host/netlink"
-	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -18,28 +14,12 @@ import (
 type relay struct {
 	network.Side[*relay6.Relay]
 
-	build  func(now instant.Now, eff *effect.Effects) (*relay6.Relay, error)
-	prober network.Prober
 	routed func(tables map[int]uint32, anew bool) // sets the links that Routed tells of; anew: the core has forgotten some of it
 
 	fell bool // a link went down or away, and the core has forgotten which routes lead there
 }
 
 var _ engine.Role[*relay6.Relay] = (*relay)(nil)
-
-// Build makes a core from the store.
-func (r *relay) Build(now instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
-	return r.build(now, eff)
-}
-
-// Before tells the core which datagrams did not leave for peers, and which errors the network
-// sent about messages to them.
-func (r *relay) Before(now instant.Now, core *relay6.Relay, eff *effect.Effects) {
-	r.Lost.Count(core)
-	r.Refused.Tell(dhcp6.ServerPort, func(x udp.Refusal) {
-		core.Unreachable(now, x.Dest.Addr(), x.Link, x, eff)
-	})
-}
 
 // LinkChanged brings a link event to the network and to the core.
 func (r *relay) LinkChanged(core *relay6.Relay, e netlink.Event, eff *effect.Effects) {
@@ -61,11 +41,6 @@ func (r *relay) Suspect(payload []byte) (of [16]byte) {
 		copy(of[:], payload[2:18])
 	}
 	return of
-}
-
-// Probe asks a next hop whether it is there.
-func (r *relay) Probe(ctx context.Context, p effect.Probe) (answers, asked bool) {
-	return r.prober.Ask(ctx, p)
 }
 
 // inlets are the links, as the rules of a core have them.

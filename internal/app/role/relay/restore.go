@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/history"
 	"fairlead/internal/app/kept"
-	"fairlead/internal/app/kernel"
-	"fairlead/internal/app/service"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
@@ -28,12 +25,8 @@ func (d *player) coreConfig(cfg *config.Config) *relay6.Config {
 	return &c
 }
 
-// buildCore makes a core that knows the present links and everything that was kept. It succeeds
-// the core before it, if there is one. What was kept is not compared with the kernel yet.
-func (d *player) buildCore(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
-	return kept.Build(d.House.Told, d.House.Store.Commit, eff, func() (*relay6.Relay, error) { return d.coreOf(n, eff) })
-}
-
+// coreOf makes a core that knows the present links and everything that was kept. It succeeds the
+// core before it, if there is one.
 func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, error) {
 	core := relay6.New(d.coreConfig(d.Config()), d.House.BootID)
 	if old := d.Engine.Core; old != nil {
@@ -49,13 +42,8 @@ func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	if err := k.readLinks(core.RestoreLink); err != nil {
 		return nil, err
 	}
-	links, err := d.House.Netlink.Snapshot()
-	if err != nil {
+	if err := d.TellLinks(core, eff); err != nil {
 		return nil, err
-	}
-	for _, l := range links {
-		d.relay.Net.Know(l)
-		core.SetLink(l, eff)
 	}
 	if d.Engine.Core == nil {
 		d.foreign.begin(core)
@@ -214,26 +202,4 @@ func (s *keepsake) readLinks(restore func(link string, rec relay6.LinkRecord)) e
 		restore(link, rec)
 		return true
 	})
-}
-
-// restore takes in what was kept, before any socket is open (RFC 8987 S-1), and gives it to the
-// kernel's part. When the kernel is then brought to it, orphans are found, and routes and
-// elements of a delegation that has ended meanwhile are removed (RFC 8987 G-8).
-func (d *player) restore() error {
-	started := time.Now()
-	var eff effect.Effects
-	core, err := d.buildCore(service.Now(), &eff)
-	if err != nil {
-		return err
-	}
-	d.Engine.Core = core
-	d.Engine.CarryOutNow(service.Now, &eff)
-	if why, until := d.House.Kernel.Unexplained(); why != "" {
-		core.AdoptLeftOver(until)
-	}
-	d.Engine.EndPast(service.Now, &eff)
-	d.Part.Restored(kernel.Of(d.Engine))
-	t := core.Totals()
-	d.House.Told.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))
-	return nil
 }

@@ -5,7 +5,6 @@ package relay4
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -17,11 +16,9 @@ import (
 	"fairlead/internal/app/engine"
 	"fairlead/internal/app/history"
 	"fairlead/internal/app/kept"
-	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/metrics"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/role"
-	"fairlead/internal/app/service"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
@@ -48,9 +45,9 @@ var _ role.Player = (*player)(nil)
 
 func newPlayer(h *role.House) *player {
 	d := new(player)
-	d.relay = &relay{Side: network.Side[*relay4.Relay]{Inlets: inlets}, build: d.buildCore}
+	d.relay = &relay{network.Side[*relay4.Relay]{Inlets: inlets}}
 	d.Begin(h, role.Options[*relay4.Relay]{
-		Name: "relay4", Family: config.DHCPv4, Role: d.relay, Side: &d.relay.Side, Store: h.History,
+		Name: "relay4", Family: config.DHCPv4, Role: d.relay, Side: &d.relay.Side, Store: h.History, Core: d.coreOf,
 		SourcePort: func(c *config.Config) uint16 { return section(c).SourcePort },
 		Classifier: func(peers *trust.Set, inlets map[int]network.Inlet) engine.Classifier {
 			waits := slices.ContainsFunc(section(d.Config()).Links, func(rule relay4.LinkRule) bool { return rule.WantsKernel() })
@@ -89,26 +86,16 @@ func (d *player) coreConfig(c *config.Config) *relay4.Config {
 	return &core
 }
 
-// buildCore makes a core that knows the links and the leases that were kept. It succeeds the core
+// coreOf makes a core that knows the links and the leases that were kept. It succeeds the core
 // before it.
-func (d *player) buildCore(now instant.Now, eff *effect.Effects) (*relay4.Relay, error) {
-	return kept.Build(d.House.Told, d.House.Store.Commit, eff, func() (*relay4.Relay, error) { return d.coreOf(now, eff) })
-}
-
 func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*relay4.Relay, error) {
 	core := relay4.New(d.coreConfig(d.Config()), d.House.BootID)
 	if old := d.Engine.Core; old != nil {
 		core.Succeed(old)
 	}
 	core.SetTrace(d.Book.Traced())
-	all, err := d.House.Netlink.Snapshot()
-	if err != nil {
+	if err := d.TellLinks(core, eff); err != nil {
 		return nil, err
-	}
-	for i := range all {
-		l := all[i].ForIPv4()
-		d.relay.Net.Know(l)
-		core.SetLink(l, eff)
 	}
 	k := kept.Reader{Log: d.House.Told, Scan: d.House.Store.Scan}
 	lastWall, err := k.Clock()
@@ -119,15 +106,11 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*relay4.Relay, er
 	return core, k.Err
 }
 
-// Restore makes a core from what was kept. The kernel is brought to it later.
+// Restore makes a core from what was kept.
 func (d *player) Restore() (held map[string]int, err error) {
-	var eff effect.Effects
-	if d.Engine.Core, err = d.buildCore(service.Now(), &eff); err != nil {
+	if err := d.Recall(); err != nil {
 		return nil, err
 	}
-	d.Engine.CarryOutNow(service.Now, &eff)
-	d.Engine.EndPast(service.Now, &eff)
-	d.Part.Restored(kernel.Of(d.Engine))
 	t := d.Engine.Core.Totals()
 	d.House.Told.Info("restored", "leases", t.Leases)
 	return heldOn(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
@@ -163,23 +146,17 @@ func (d *player) Collectors() []prometheus.Collector {
 func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	c.RelayIDv4 = api.Identifier(d.relayID(d.Config()))
 	return d.Engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
-		c.Peers = append(c.Peers, d.Peers(now)...)
-		c.Panics += d.Engine.Panics()
-		control.AddHostCounts(c, d.Engine.Core.Kernel().Counts())
+		d.AddCounts(now, c)
 	})
 }
 
 // Judge adds what is not as it should be.
 func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) error {
-	s.Degraded = append(s.Degraded, d.Rivals.Trouble()...)
-	if trouble := d.relay.Lost.Trouble(time.Now()); trouble != "" {
-		s.Degraded = append(s.Degraded, trouble)
-	}
 	return d.Engine.Call(ctx, func(instant.Now, *effect.Effects) {
-		s.Degraded = append(s.Degraded, d.wrong()...)
+		d.AddTrouble(s, trust.Globs(section(d.Config()).Links, func(r *relay4.LinkRule) []string { return r.Match }))
+		s.Degraded = append(s.Degraded, wrong(d.Engine.Core)...)
 		s.Relay4 = totalsOf(linksOf(d.Engine.Core, nil), countersOf(d.Engine.Core))
 		s.Relay4.Leases = d.Engine.Core.Totals().Leases
-		s.Limits = append(s.Limits, control.LimitsOf(d.Engine.Core.LimitsMet())...)
 	})
 }
 

@@ -81,22 +81,15 @@ func typesOf(counts *[relay4.TypeCount]uint64, show func(uint64) bool) map[strin
 }
 
 // wrong says in words what is not as it should be. The loop calls it.
-func (d *player) wrong() (words []string) {
-	cfg := d.Config()
-	var match []string
-	for i := range section(cfg).Links {
-		match = append(match, section(cfg).Links[i].Match...)
-	}
-	t := d.Engine.Core.Totals()
+func wrong(core *relay4.Relay) (words []string) {
+	t := core.Totals()
 	if t.Unkept > 0 {
 		words = append(words, fmt.Sprintf("store: %d DHCPv4 leases not kept yet", t.Unkept))
 	}
 	if t.Uninstalled > 0 {
 		words = append(words, fmt.Sprintf("kernel: %d DHCPv4 leases without their route or filter element; the log says what the kernel did not take", t.Uninstalled))
 	}
-	words = append(words, d.relay.Net.Muted()...)
-	words = append(words, d.relay.Net.Absent("relay4", match)...)
-	for _, l := range d.Engine.Core.Links() {
+	for _, l := range core.Links() {
 		if l.ClientFacing && l.Up && !l.GIAddr.IsValid() {
 			words = append(words, "link "+l.Name+": it has no IPv4 address, and the rule names none: no DHCPv4 message of its clients is relayed")
 		}

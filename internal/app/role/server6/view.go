@@ -9,7 +9,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// viewOf is the server at a glance, but for its identity.
+// viewOf makes the status of the server, without its identity.
 func viewOf(core *server6.Server) api.Server6 {
 	t := core.Totals()
 	v := api.Server6{
@@ -52,7 +52,7 @@ func totalsOf(core *server6.Server) *api.Server6Totals {
 	return totals
 }
 
-// figuresOf are figures as operators have them, with those of 0 if all are wanted.
+// figuresOf makes the figures that operators see, with those that are 0 if all are wanted.
 func figuresOf(t *server6.Traffic, all bool) api.Server6Counters {
 	c := api.Server6Counters{Received: typesOf(&t.Received, all), Sent: typesOf(&t.Sent, all), Drops: make(map[string]uint64)}
 	for d, n := range t.Drops {
@@ -74,18 +74,15 @@ func typesOf(counts *[server6.TypeCount]uint64, all bool) map[string]uint64 {
 	return m
 }
 
-// wrong is what is not as it should be, in words; the loop calls it.
-func (d *player) wrong() (words []string) {
-	cfg := d.config()
-	var match []string
-	for i := range section(cfg).Links {
-		match = append(match, section(cfg).Links[i].Match...)
-	}
-	core := d.engine.Core
-	if t := core.Totals(); t.Unkept > 0 {
+// wrong says in words what is not as it should be. The loop calls it.
+func wrong(core *server6.Server) (words []string) {
+	t := core.Totals()
+	if t.Unkept > 0 {
 		words = append(words, fmt.Sprintf("store: %d DHCPv6 leases not kept yet", t.Unkept))
 	}
-	words = append(words, d.server.net.Absent("server6", match)...)
+	if t.Uninstalled > 0 {
+		words = append(words, fmt.Sprintf("kernel: %d DHCPv6 leases without their route or filter element; the log says what the kernel did not take", t.Uninstalled))
+	}
 	for _, l := range core.Links() {
 		if l.Up && l.Network == "" && core.Rule(l.Name) != nil {
 			words = append(words, "link "+l.Name+": no subnet of server6 is for it: its clients get no answer")
