@@ -30,7 +30,7 @@ import (
 type Core interface {
 	Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 	Tick(now instant.Now, eff *effect.Effects)
-	Deadline() (instant.Instant, bool)
+	Deadline() instant.Instant // when Tick has something to do
 	Settle(now instant.Now, o effect.Outcome, eff *effect.Effects)
 	Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects)
 	Unprobed(now instant.Now, q binding.Question, eff *effect.Effects)
@@ -178,7 +178,7 @@ const maxPast = 4096
 func (e *Engine[C]) EndPast(now func() instant.Now, eff *effect.Effects) {
 	for range maxPast {
 		at := now()
-		if deadline, waits := e.Core.Deadline(); !waits || deadline > at.Boot {
+		if e.Core.Deadline() > at.Boot {
 			return
 		}
 		eff.Reset()

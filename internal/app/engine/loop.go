@@ -136,8 +136,8 @@ func (e *Engine[C]) tick(ctx context.Context) {
 // one at once; it has to wait for idle.
 func (e *Engine[C]) sleep() time.Duration {
 	left := e.at.Until(e.ticked.After(idle))
-	if at, ok := e.Core.Deadline(); ok && !e.tripped {
-		left = min(left, e.at.Until(at))
+	if !e.tripped {
+		left = min(left, e.at.Until(e.Core.Deadline()))
 	}
 	return max(0, left)
 }

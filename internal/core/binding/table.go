@@ -186,14 +186,13 @@ func (t *Table) Overlaps(p netip.Prefix) bool {
 // VRFs are all VRFs that ever had a binding.
 func (t *Table) VRFs() iter.Seq[string] { return maps.Keys(t.spaces) }
 
-// Deadline is when Expire has something to do; false if no binding ever ends. It may be
-// too early, where a binding was extended since.
-func (t *Table) Deadline() (instant.Instant, bool) {
+// Deadline is when Expire has something to do. It may be too early if a binding was extended
+// since.
+func (t *Table) Deadline() instant.Instant {
 	if len(t.expiry.due) == 0 {
-		return instant.Never, false
+		return instant.Never
 	}
-	at := t.expiry.due[0].at
-	return at, at != instant.Never
+	return t.expiry.due[0].at
 }
 
 // expireAtOnce bounds how many bindings one Expire ends.

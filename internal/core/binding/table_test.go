@@ -173,7 +173,7 @@ func (m *tableModel) expire(t *rapid.T) {
 	if diff := gocmp.Diff(want, got, comparable); diff != "" {
 		t.Fatalf("what has ended (-want +got)\n%s", diff)
 	}
-	if next, ok := m.Deadline(); ok && next <= m.now.Boot {
+	if next := m.Deadline(); next <= m.now.Boot {
 		t.Fatalf("the next end is at %d, and it is %d", next, m.now.Boot)
 	}
 }
@@ -221,10 +221,10 @@ func (m *tableModel) check(t *rapid.T) {
 	m.checkLinks(t)
 	m.checkClients(t)
 	m.checkPlaces(t)
-	next, ok := m.Deadline()
+	next := m.Deadline()
 	for _, b := range m.all {
-		if b.Valid != instant.Never && (!ok || b.Valid < next) {
-			t.Fatalf("%s ends at %d, and the next end is at %d (%v)", b.Prefix, b.Valid, next, ok)
+		if b.Valid < next {
+			t.Fatalf("%s ends at %d, and the next end is at %d", b.Prefix, b.Valid, next)
 		}
 	}
 }
@@ -397,13 +397,13 @@ func TestExpireInParts(t *testing.T) {
 	table := tableOf(600, func(int, *binding.Binding) {})
 	now := instant.Now{Boot: instant.Instant(time.Minute)}
 	first := len(table.Expire(nil, now))
-	if at, ok := table.Deadline(); first == 0 || first == 600 || !ok || at > now.Boot {
-		t.Errorf("%d have ended, and the next end is at %d (%v)", first, at, ok)
+	if at := table.Deadline(); first == 0 || first == 600 || at > now.Boot {
+		t.Errorf("%d have ended, and the next end is at %d", first, at)
 	}
 	if second := len(table.Expire(nil, now)); first+second != 600 {
 		t.Errorf("%d and %d have ended, want 600", first, second)
 	}
-	if at, ok := table.Deadline(); ok {
+	if at := table.Deadline(); at != instant.Never {
 		t.Errorf("an end at %d, and nothing is left", at)
 	}
 }
@@ -425,15 +425,15 @@ func TestExtend(t *testing.T) {
 		b := table.Read(s)
 		b.Valid, b.Server = tc.valid, "other"
 		table.Extend(s, &b)
-		if at, ok := table.Deadline(); at != tc.at || !ok {
-			t.Errorf("%s: the deadline is %d (%v), want %d", name, at, ok, tc.at)
+		if at := table.Deadline(); at != tc.at {
+			t.Errorf("%s: the deadline is %d, want %d", name, at, tc.at)
 		}
 		ended := table.Expire(nil, instant.Now{Boot: instant.Instant(time.Minute)})
 		if (len(ended) == 1) != (tc.end == 0) {
 			t.Errorf("%s: ended %+v", name, ended)
 		}
-		if at, ok := table.Deadline(); tc.end != 0 && (at != tc.end || ok != (tc.end != instant.Never)) {
-			t.Errorf("%s: afterwards the deadline is %d (%v), want %d", name, at, ok, tc.end)
+		if at := table.Deadline(); tc.end != 0 && at != tc.end {
+			t.Errorf("%s: afterwards the deadline is %d, want %d", name, at, tc.end)
 		}
 	}
 }

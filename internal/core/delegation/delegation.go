@@ -37,15 +37,14 @@ func New() *Table {
 	return &Table{Table: binding.NewTable(), blocks: make(map[Block]struct{}), excess: newExcess(), met: make(met)}
 }
 
-// Deadline is when the next delegation may end, or what was not installed, and Expire
-// has something to look at; false if none ever does. One that was extended since may be
-// behind it.
-func (t *Table) Deadline() (instant.Instant, bool) {
-	at, some := t.Table.Deadline()
+// Deadline is when the next delegation may end, or what was not installed. It may be too early if
+// one was extended since.
+func (t *Table) Deadline() instant.Instant {
+	at := t.Table.Deadline()
 	if len(t.excess.due) > 0 {
-		return min(at, t.excess.due[0].until), true
+		at = min(at, t.excess.due[0].until)
 	}
-	return at, some
+	return at
 }
 
 // Expire is binding.Table.Expire, and lets go of what was not installed and has ended.

@@ -184,14 +184,17 @@ func (l *Ledger) LackRecord(key []byte) {
 	l.retryAt = 0
 }
 
-// Deadline is when Tick has something to keep again; false if it has nothing.
-func (l *Ledger) Deadline() (instant.Instant, bool) {
-	return l.retryAt, len(l.unkept)+len(l.lacking) > 0
+// Deadline is when Tick has something to keep again.
+func (l *Ledger) Deadline() instant.Instant {
+	if len(l.unkept)+len(l.lacking) == 0 {
+		return instant.Never
+	}
+	return l.retryAt
 }
 
 // Tick keeps again what the store has not got, if it is time.
 func (l *Ledger) Tick(now instant.Now, eff *effect.Effects) {
-	if at, lacks := l.Deadline(); lacks && at <= now.Boot {
+	if l.Deadline() <= now.Boot {
 		l.keepAgain(now, eff)
 	}
 }

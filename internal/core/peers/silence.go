@@ -85,29 +85,27 @@ func (o *owed) heard() {
 	}
 }
 
-// silentAt is when the server will count as silent if nothing comes; false if it owes too
-// little for that.
-func (o *owed) silentAt() (at instant.Instant, ok bool) {
+// silentAt is when the server will count as silent if nothing comes; Never if it owes too little
+// for that.
+func (o *owed) silentAt() instant.Instant {
+	at := instant.Never
 	if o.holder.asked {
-		at, ok = o.holder.since.After(silentAfter), true
+		at = o.holder.since.After(silentAfter)
 	}
 	var last instant.Instant
 	for i := range o.clients {
 		a := &o.clients[i]
 		if !a.asked {
-			return at, ok
+			return at
 		}
 		last = max(last, a.since)
 	}
 	for i := range o.clients {
 		if o.clients[i].last.After(patience) < last {
-			return at, ok // it had given up when the last of them asked
+			return at // it had given up when the last of them asked
 		}
 	}
-	if all := last.After(silentAfter); !ok || all < at {
-		at, ok = all, true
-	}
-	return at, ok
+	return min(at, last.After(silentAfter))
 }
 
 // waiting are the clients that have waited for silentAfter, on links that exist.
@@ -145,14 +143,13 @@ func (s *Peers) Answered(p *trust.Peer, c Client) {
 	}
 }
 
-// Deadline is when Tick has something to do if nothing comes; false: never.
-func (s *Peers) Deadline() (at instant.Instant, ok bool) {
+// Deadline is when Tick has something to do if nothing comes.
+func (s *Peers) Deadline() instant.Instant {
+	at := instant.Never
 	for _, st := range s.states {
-		if silent, may := st.silentAt(); may && (!ok || silent < at) {
-			at, ok = silent, true
-		}
+		at = min(at, st.silentAt())
 	}
-	return at, ok
+	return at
 }
 
 // Tick finds the servers that have fallen silent.
@@ -161,8 +158,8 @@ func (s *Peers) Tick(now instant.Now, eff *effect.Effects) {
 	for i := range list {
 		p := &list[i]
 		st := s.states[p.Name]
-		at, ok := st.silentAt()
-		if !ok || now.Boot < at {
+		at := st.silentAt()
+		if now.Boot < at {
 			continue
 		}
 		st.silent, st.silentSince = true, now.Wall.Add(-time.Duration(now.Boot-at)-silentAfter)
@@ -175,11 +172,10 @@ func (s *Peers) Tick(now instant.Now, eff *effect.Effects) {
 	}
 }
 
-// silentAt is when the server will count as silent; false if it does already, or owes too
-// little.
-func (s *state) silentAt() (instant.Instant, bool) {
+// silentAt is when the server will count as silent; Never if it does already, or owes too little.
+func (s *state) silentAt() instant.Instant {
 	if s.silent {
-		return 0, false
+		return instant.Never
 	}
 	return s.owed.silentAt()
 }

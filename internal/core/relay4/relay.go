@@ -174,19 +174,9 @@ func (r *Relay) Unprobed(instant.Now, binding.Question, *effect.Effects) {}
 // Unkept is how many leases the store has not got as they are.
 func (r *Relay) Unkept() int { return r.ledger.Progress().Unkept }
 
-// Deadline is when Tick wants to be called; false if nothing is due.
-func (r *Relay) Deadline() (instant.Instant, bool) {
-	at, ok := r.table.Deadline()
-	if retry, lacks := r.ledger.Deadline(); lacks && (!ok || retry < at) {
-		at, ok = retry, true
-	}
-	if silent, may := r.peers.Deadline(); may && (!ok || silent < at) {
-		at, ok = silent, true
-	}
-	if lapses := r.links.LapseAt(); lapses != instant.Never && (!ok || lapses < at) {
-		at, ok = lapses, true
-	}
-	return at, ok
+// Deadline is when Tick has something to do.
+func (r *Relay) Deadline() instant.Instant {
+	return min(r.table.Deadline(), r.ledger.Deadline(), r.peers.Deadline(), r.links.LapseAt())
 }
 
 // Tick does what is due: it ends leases whose time has come, keeps again what the store has

@@ -165,14 +165,14 @@ func (w *world) removeLink(name string) {
 func (w *world) sleep(d time.Duration) {
 	end := w.now.Boot.After(d)
 	for {
-		at, ok := w.core.Deadline()
-		if !ok || at > end {
+		at := w.core.Deadline()
+		if at > end {
 			break
 		}
 		w.move(max(at, w.now.Boot))
 		w.core.Tick(w.now, &w.eff)
 		w.carryOut()
-		if again, ok := w.core.Deadline(); ok && again <= w.now.Boot {
+		if again := w.core.Deadline(); again <= w.now.Boot {
 			w.Fatalf("deadline %v is not after now %v, although Tick was called", again, w.now.Boot)
 		}
 	}

@@ -272,7 +272,7 @@ func TestChosenAddressIsKeptLater(t *testing.T) {
 	if link, rec, err := relay6.ParseLinkRecord([]byte(key), w.store[key]); err != nil || link != "lan0" || !reflect.DeepEqual(rec, want) {
 		t.Errorf("kept: %q, %+v, %v; want lan0, %+v", link, rec, err, want)
 	}
-	if at, ok := w.core.Deadline(); ok && at <= w.now.Boot.After(time.Minute) {
+	if at := w.core.Deadline(); at <= w.now.Boot.After(time.Minute) {
 		t.Errorf("due at %v although all is kept", time.Duration(at-w.now.Boot))
 	}
 	for n := range len(w.store[key]) {

@@ -202,22 +202,13 @@ func (r *Relay) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
 	r.ledger.Settle(now, o, eff)
 }
 
-// Deadline is when Tick wants to be called; false if nothing is due.
-func (r *Relay) Deadline() (instant.Instant, bool) {
-	at, ok := r.table.Deadline()
-	if retry, lacks := r.ledger.Deadline(); lacks && (!ok || retry < at) {
-		at, ok = retry, true
+// Deadline is when Tick has something to do.
+func (r *Relay) Deadline() instant.Instant {
+	at := min(r.table.Deadline(), r.ledger.Deadline(), r.peers.Deadline(), r.links.LapseAt(), r.lostAt)
+	if r.host.Counts().Orphans > 0 {
+		at = min(at, r.orphansEnd)
 	}
-	if lapses := min(r.links.LapseAt(), r.lostAt); lapses != instant.Never && (!ok || lapses < at) {
-		at, ok = lapses, true
-	}
-	if silent, may := r.peers.Deadline(); may && (!ok || silent < at) {
-		at, ok = silent, true
-	}
-	if r.host.Counts().Orphans > 0 && (!ok || r.orphansEnd < at) {
-		at, ok = r.orphansEnd, true
-	}
-	return at, ok
+	return at
 }
 
 // Tick does what is due: it ends delegations whose valid lifetime has elapsed

@@ -189,11 +189,11 @@ func (p *leasePool) trim(q *quarantine) {
 	}
 }
 
-func (q *quarantine) deadline() (instant.Instant, bool) {
+func (q *quarantine) deadline() instant.Instant {
 	if len(q.ends) == 0 {
-		return instant.Never, false
+		return instant.Never
 	}
-	return q.ends[0].until, true
+	return q.ends[0].until
 }
 
 // endAtOnce bounds how many ends one Tick looks at.

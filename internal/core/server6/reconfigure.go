@@ -232,13 +232,13 @@ func (s *Server) sendReconfigures(now instant.Now, eff *effect.Effects) {
 	}
 }
 
-// deadline is when the next Reconfigure is due; false if none is.
-func (c *reconfigures) deadline() (at instant.Instant, some bool) {
-	at = instant.Never
+// deadline is when the next Reconfigure is due.
+func (c *reconfigures) deadline() instant.Instant {
+	at := instant.Never
 	for _, a := range c.asked {
 		at = min(at, a.again)
 	}
-	return at, len(c.asked) > 0
+	return at
 }
 
 // reconfigure sends a Reconfigure to a client; false if the way to it is gone.

@@ -261,25 +261,14 @@ func (s *Server) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 // Unkept is how many leases the store has not got as they are.
 func (s *Server) Unkept() int { return s.ledger.Progress().Unkept }
 
-// Deadline is when Tick wants to be called; false if nothing is due.
-func (s *Server) Deadline() (instant.Instant, bool) {
-	at, ok := s.table.Deadline()
-	if retry, lacks := s.ledger.Deadline(); lacks && (!ok || retry < at) {
-		at, ok = retry, true
-	}
-	if ends, some := s.quarantine.deadline(); some && (!ok || ends < at) {
-		at, ok = ends, true
-	}
-	if again, some := s.reconfigures.deadline(); some && (!ok || again < at) {
-		at, ok = again, true
-	}
-	return at, ok
+// Deadline is when Tick has something to do.
+func (s *Server) Deadline() instant.Instant {
+	return min(s.table.Deadline(), s.ledger.Deadline(), s.quarantine.deadline(), s.reconfigures.deadline())
 }
 
 // Tick does what is due, a bounded part of it: it ends leases whose time has come, ends the
 // quarantine of others, keeps again what the store has not got, and asks clients again to come
-// back. While more is due, Deadline is
-// not after now.
+// back. While more is due, Deadline is not after now.
 func (s *Server) Tick(now instant.Now, eff *effect.Effects) {
 	s.events = s.table.Expire(s.events[:0], now)
 	s.commit(now, eff)

@@ -229,8 +229,8 @@ func (w *world) removeLink(name string) {
 func (w *world) sleep(d time.Duration) {
 	end := w.now.Boot.After(d)
 	for still := 0; ; {
-		at, ok := w.core.Deadline()
-		if !ok || at > end {
+		at := w.core.Deadline()
+		if at > end {
 			break
 		}
 		if still++; at > w.now.Boot {

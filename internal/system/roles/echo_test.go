@@ -94,7 +94,7 @@ func (c *echoCore) Handle(_ instant.Now, p *inbound.Packet, eff *effect.Effects)
 func (c *echoCore) CountDrop(_ int, _ effect.Drop, n uint64) { c.Dropped += n }
 
 func (*echoCore) Tick(instant.Now, *effect.Effects)                           {}
-func (*echoCore) Deadline() (at instant.Instant, ok bool)                     { return 0, false }
+func (*echoCore) Deadline() instant.Instant                                   { return instant.Never }
 func (*echoCore) Settle(instant.Now, effect.Outcome, *effect.Effects)         {}
 func (*echoCore) Probed(instant.Now, binding.Question, bool, *effect.Effects) {}
 func (*echoCore) Unprobed(instant.Now, binding.Question, *effect.Effects)     {}
