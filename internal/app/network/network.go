@@ -32,6 +32,10 @@ type Options struct {
 	Log    *slog.Logger
 	Inbox  *engine.Inbox
 	Family Family
+	// Group is the multicast group of servers. It is heard on the interfaces of relay agents, except
+	// those that must be protected: IPsec protects no multicast (RFC 8213 section 3). It is invalid
+	// for a role that is not a server.
+	Group netip.Addr
 	// Classifier makes the classifier of incoming messages anew when links or peers change.
 	Classifier func(peers *trust.Set, inlets map[int]Inlet) engine.Classifier
 }
@@ -368,6 +372,13 @@ func (n *Network) updateLocals() {
 		want[k] = struct{}{}
 		if p.Role == trust.Server && n.options.Family.AnswersElsewhere {
 			want[udp.Local{Addr: n.options.Family.Unspecified, VRF: k.VRF, Port: k.Port}] = struct{}{}
+		}
+		if p.Role == trust.Relay && p.Protection == trust.ProtectionNone && n.options.Group.IsValid() {
+			for name, l := range n.links {
+				if p.On(name) {
+					want[udp.Local{Addr: n.options.Group, Index: l.Index}] = struct{}{}
+				}
+			}
 		}
 	}
 	for k := range n.locals {

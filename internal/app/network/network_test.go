@@ -19,6 +19,7 @@ import (
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
 	"fairlead/internal/host/udp"
+	"fairlead/internal/wire/dhcp6"
 )
 
 const (
@@ -186,6 +187,41 @@ func TestAnswersToGIAddr(t *testing.T) {
 	all := udp.Local{Addr: netip.IPv4Unspecified(), VRF: "blue", Port: 1067}
 	if _, open := o.locals[all]; !open || len(o.locals) != 3 {
 		t.Errorf("open are %v, want %v, and the address that we send from, for the server and for others", o.locals, all)
+	}
+}
+
+// A server hears relay agents that send to all servers, on the interfaces of each relay agent. One
+// that must be protected is not heard so: IPsec protects no multicast.
+func TestServerHearsItsGroup(t *testing.T) {
+	o := newOpenings()
+	o.options.Group = dhcp6.AllServers
+	relay := trust.Peer{
+		Name: "relay", Address: netip.MustParseAddr("2001:db8:ff::3"), Prefix: netip.MustParsePrefix("2001:db8:ff::3/128"),
+		Role: trust.Relay, Interfaces: []string{"u*"}, Protection: trust.ProtectionNone,
+	}
+	o.Configure([]trust.Peer{relay}, IPv6.ServerPort)
+	opened := func() (on []int) {
+		for at := range o.locals {
+			if at.Addr == dhcp6.AllServers {
+				on = append(on, at.Index)
+			}
+		}
+		slices.Sort(on)
+		return on
+	}
+	o.tell(link(10, "u0", ""), link(11, "u1", "red"), link(12, "m0", ""))
+	if got := opened(); !slices.Equal(got, []int{10, 11}) {
+		t.Errorf("the group is heard on %v", got)
+	}
+	o.tell(netlink.Event{Removed: "u1"}, link(13, "u1", "red"))
+	if got := opened(); !slices.Equal(got, []int{10, 13}) {
+		t.Errorf("after u1 was made again the group is heard on %v", got)
+	}
+	relay.Protection = trust.ProtectionIPsec
+	o.Configure([]trust.Peer{relay}, IPv6.ServerPort)
+	o.Update(rules)
+	if got := opened(); got != nil {
+		t.Errorf("a relay agent that must be protected is heard on %v", got)
 	}
 }
 

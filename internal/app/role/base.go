@@ -3,6 +3,7 @@ package role
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"runtime"
 	"sync"
 	"time"
@@ -56,6 +57,7 @@ type Base[C Core] struct {
 type Options[C Core] struct {
 	Name       string // of the role
 	Family     config.Family
+	Group      netip.Addr // of servers, if the role is one (network.Options)
 	Role       engine.Role[C]
 	Side       *network.Side[C] // of Role; its Inlets are set
 	Store      engine.Keeper
@@ -73,7 +75,7 @@ func (b *Base[C]) Begin(h *House, o Options[C]) {
 	}
 	once := notes.NewLimiter(h.Config.Log.Every)
 	b.Rivals = network.NewRivals(h.Told, family, func() uint16 { return o.SourcePort(b.Config()) })
-	o.Side.Net = network.New(network.Options{Log: h.Told, Inbox: b.inbox, Family: family, Classifier: o.Classifier})
+	o.Side.Net = network.New(network.Options{Log: h.Told, Inbox: b.inbox, Family: family, Group: o.Group, Classifier: o.Classifier})
 	o.Side.Lost = network.NewFailures(h.Told, once)
 	o.Side.Notes = &notes.Notes{Log: h.Log, Privacy: h.Privacy, Feed: h.Feed, Hook: h.Hook, Once: once}
 	o.Side.Prober = network.Prober{Log: h.Told, Once: once, Filter: h.Filter}

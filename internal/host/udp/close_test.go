@@ -121,7 +121,7 @@ func TestLocalsComeAndGoUnderTraffic(t *testing.T) {
 // AddLocal and RemoveLocal check their arguments.
 func TestLocalRefused(t *testing.T) {
 	l := newLab(t)
-	for _, addr := range []string{"192.0.2.1", "::ffff:192.0.2.1", "ff02::1:2", "fe80::1"} {
+	for _, addr := range []string{"192.0.2.1", "::ffff:192.0.2.1", "ff02::1:2", "ff05::1:3", "fe80::1"} {
 		a := netip.MustParseAddr(addr)
 		if err := l.conn.AddLocal(Local{Addr: a}); err == nil || !strings.Contains(err.Error(), addr) {
 			t.Errorf("AddLocal(%s) = %v, want an error that names it", addr, err)

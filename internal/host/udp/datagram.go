@@ -105,9 +105,11 @@ type Outgoing struct {
 // Local says where a socket for the traffic with peers is bound.
 type Local struct {
 	// Addr is a unicast address of this host. The unspecified address means a wildcard socket,
-	// for a VRF or a port that has none yet.
+	// for a VRF or a port that has none yet. A multicast address (IPv6) means a socket that only
+	// receives what is sent to that group.
 	Addr netip.Addr
-	// Index is the index of Addr's interface if Addr is link-local (IPv6), and otherwise ignored.
+	// Index is the index of Addr's interface if Addr is link-local or multicast (IPv6), and
+	// otherwise ignored.
 	Index int
 	// VRF is the name of a VRF device, empty for the default VRF.
 	VRF string

@@ -72,7 +72,7 @@ func (g *groups) join(l *link) error {
 		if err != nil {
 			return err
 		}
-		err = unix.SetsockoptIPv6Mreq(h.fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, request(l.Index))
+		err = unix.SetsockoptIPv6Mreq(h.fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, request(dhcp6.AllRelayAgentsAndServers, l.Index))
 		if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
 			// If even an empty socket has no room, trying again does not help.
 			if h.full = true; h.count == 0 {
@@ -92,8 +92,8 @@ func (g *groups) join(l *link) error {
 	}
 }
 
-func request(index int) *unix.IPv6Mreq {
-	return &unix.IPv6Mreq{Multiaddr: dhcp6.AllRelayAgentsAndServers.As16(), Interface: uint32(index)}
+func request(group netip.Addr, index int) *unix.IPv6Mreq {
+	return &unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(index)}
 }
 
 // roomy returns a socket that is not known to be full.
@@ -127,7 +127,7 @@ func (g *groups) leave(index int) {
 	delete(g.joined, index)
 	g.nMembership.Store(int64(len(g.joined)))
 	// The kernel removes the entry, whatever it answers.
-	_ = unix.SetsockoptIPv6Mreq(m.on.fd, unix.IPPROTO_IPV6, unix.IPV6_LEAVE_GROUP, request(index))
+	_ = unix.SetsockoptIPv6Mreq(m.on.fd, unix.IPPROTO_IPV6, unix.IPV6_LEAVE_GROUP, request(dhcp6.AllRelayAgentsAndServers, index))
 	m.on.count--
 	m.on.full = false
 	g.release(m.on)

@@ -135,7 +135,7 @@ func (c *Conn) source(to netip.Addr, vrf string) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	defer unix.Close(s.fd)
-	if err := s.bindVRF(); err != nil {
+	if err := s.bindDevice(); err != nil {
 		return netip.Addr{}, err
 	}
 	// The port may be any but 0; nothing is sent.
@@ -179,14 +179,14 @@ func (c *Conn) local(at Local) (Local, error) {
 	}
 	p, peer := c.profile, at.Peer.Addr()
 	switch {
-	case !p.is(at.Addr) || at.Addr.IsMulticast() || at.Addr == p.group:
-		return at, fmt.Errorf("udp: local address %v: not a unicast %s address", at.Addr, p.name)
+	case !p.is(at.Addr) || at.Addr == p.group || at.Addr.IsMulticast() && !p.group.IsMulticast():
+		return at, fmt.Errorf("udp: local address %v: not an %s address for peers", at.Addr, p.name)
 	case at.Peer.IsValid() && (!p.is(peer) || !peer.IsGlobalUnicast() || at.Peer.Port() == 0):
 		return at, fmt.Errorf("udp: peer %v: not a global %s address and port", at.Peer, p.name)
 	case !p.scoped(at.Addr):
 		at.Index = 0
 	case at.Index <= 0:
-		return at, fmt.Errorf("udp: local address %v: link-local and no interface", at.Addr)
+		return at, fmt.Errorf("udp: local address %v: it needs an interface, and has none", at.Addr)
 	}
 	return at, nil
 }

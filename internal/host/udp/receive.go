@@ -280,6 +280,8 @@ func (c *Conn) datagram(d *Datagram, s *socket, name *[nameRoom]byte, payload, o
 func (c *Conn) multicast(d *Datagram, s *socket, h hints) bool {
 	l, toGroup := c.links[d.Link], d.Dest == c.profile.group
 	switch {
+	case !toGroup && !h.broadcast && c.sockets[Local{Addr: d.Dest, Index: d.Link, Port: s.at.Port}] != nil:
+		c.count.otherPath.Add(1) // the socket of that group has it
 	case !toGroup && !h.broadcast:
 		c.count.drop(OtherGroup)
 	case toGroup && !h.headers && c.profile.headers()+h.options+len(d.Payload) <= frameRoom:

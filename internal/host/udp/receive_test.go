@@ -363,6 +363,34 @@ func TestNotAClientLink(t *testing.T) {
 	})
 }
 
+// A server hears the relay agents that send to all servers, on the interfaces that were named, once.
+func TestGroupOfServers(t *testing.T) {
+	l := newLab(t)
+	group := Local{Addr: netip.MustParseAddr("ff05::1:3"), Index: l.u0.Index}
+	l.relay.do(func() error { return l.conn.AddLocal(group) })
+	s0 := l.server.upLink("s0")
+	server := l.server.udp(s0.Source.String(), s0.Index, 547)
+	server.option(unix.IPV6_MULTICAST_IF, []byte{byte(s0.Index), 0, 0, 0})
+	server.send(group.Addr, 0, 547, []byte("to all servers"))
+	if got := l.in.next(); string(got.Payload) != "to all servers" || got.Dest != group.Addr || got.Link != l.u0.Index || got.Source.Addr() != s0.Source {
+		t.Errorf("got %+v", got)
+	}
+	elsewhere := l.host
+	elsewhere.option(unix.IPV6_MULTICAST_IF, []byte{byte(l.clientEnd.Index), 0, 0, 0})
+	elsewhere.send(group.Addr, 0, 547, []byte("on another interface"))
+	if err := l.conn.RemoveLocal(group); err != nil {
+		t.Fatal(err)
+	}
+	server.send(group.Addr, 0, 547, []byte("nobody listens"))
+	server.send(l.u0.Source, s0.Index, 547, []byte("last"))
+	if got := l.in.next(); string(got.Payload) != "last" {
+		t.Errorf("got %q", got.Payload)
+	}
+	if s := l.conn.Stats(); s.Drops["other-group"] != 0 {
+		t.Errorf("drops: %v", s.Drops)
+	}
+}
+
 func membershipRequest(group string, ifindex int) []byte {
 	a := netip.MustParseAddr(group).As16()
 	return append(a[:], byte(ifindex), byte(ifindex>>8), 0, 0)

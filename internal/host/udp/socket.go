@@ -185,13 +185,18 @@ func (s *socket) set(o *Options) error {
 			return fmt.Errorf("filter: %w", err)
 		}
 	}
-	if err := s.bindVRF(); err != nil {
+	if err := s.bindDevice(); err != nil {
 		return err
 	}
 	if err := unix.Bind(s.fd, p.sockaddr(netip.AddrPortFrom(s.at.Addr, s.at.Port), s.at.Index)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
 	s.bound = true
+	if s.at.Addr.IsMulticast() {
+		if err := unix.SetsockoptIPv6Mreq(s.fd, p.level, unix.IPV6_JOIN_GROUP, request(s.at.Addr, s.at.Index)); err != nil {
+			return fmt.Errorf("join: %w", err)
+		}
+	}
 	if !s.at.Peer.IsValid() {
 		return nil
 	}
@@ -217,7 +222,14 @@ func attach(fd, option int, filter []unix.SockFilter) error {
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, option, &program)
 }
 
-func (s *socket) bindVRF() error {
+// bindDevice has the socket receive only from its VRF, or only on the interface of its group.
+func (s *socket) bindDevice() error {
+	if s.at.Addr.IsMulticast() {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, s.at.Index); err != nil {
+			return fmt.Errorf("bind to interface %d: %w", s.at.Index, err)
+		}
+		return nil
+	}
 	if s.at.VRF == "" {
 		return nil
 	}

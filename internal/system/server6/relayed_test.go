@@ -3,6 +3,7 @@ package server6_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"fairlead/internal/lab"
@@ -65,6 +66,20 @@ func TestBehindRelays(t *testing.T) {
 				return len(left) == 0
 			})
 		})
+	}
+}
+
+// A relay agent that names no server asks all servers (RFC 8415 section 19). The server is on the
+// relay agent's uplink.
+func TestBehindARelayThatAsksAllServers(t *testing.T) {
+	r := rig.Build(t, lab.Plan{Clients: 1})
+	server := r.Core.Fairlead(relay.Config{Text: strings.Replace(central(1), "[s0]", "[k0]", 1)})
+	server.Start()
+	_, err := peer.StartRelay(r.Relay.Node, peer.RelayConfig{Down: r.Downlink(1), Up: "u0"})
+	r.Need(err)
+	got := r.Client(1).Foreign(peer.Dhcpcd, peer.ClientConfig{}).Await(1)
+	if _, prefixes := leases(server); !slices.Equal(prefixes, got) {
+		t.Errorf("the server has the leases %v, the client %v", prefixes, got)
 	}
 }
 

@@ -49,7 +49,7 @@ func newPlayer(h *role.House) *player {
 	d := new(player)
 	d.server = &server{network.Side[*server6.Server]{Inlets: inlets}}
 	d.Begin(h, role.Options[*server6.Server]{
-		Name: "server6", Family: config.DHCPv6, Role: d.server, Side: &d.server.Side, Store: h.History, Core: d.coreOf,
+		Name: "server6", Family: config.DHCPv6, Group: dhcp6.AllServers, Role: d.server, Side: &d.server.Side, Store: h.History, Core: d.coreOf,
 		SourcePort: func(*config.Config) uint16 { return dhcp6.ServerPort },
 		Classifier: network.Classifier6(h.Hops.May),
 	})
