@@ -15,6 +15,7 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/clock"
 	"fairlead/internal/host/nft"
@@ -78,7 +79,7 @@ func SpoofedOf(s *nft.Spoofed, now time.Time) *api.SpoofedSource {
 // LinkCountersOf leaves out what is 0.
 func LinkCountersOf(c *relay6.LinkCounters) api.LinkCounters {
 	return api.LinkCounters{
-		Received: byType(&c.Received), Delivered: byType(&c.Delivered),
+		Received: byType(&c.Received), Delivered: byType(&c.Sent),
 		Drops: DropsOf(&c.Drops), LinkCounts: api.LinkCounts(c.LinkCounts),
 	}
 }
@@ -86,14 +87,14 @@ func LinkCountersOf(c *relay6.LinkCounters) api.LinkCounters {
 // TrafficOfAll are the figures of the whole process, those that are 0 included.
 func TrafficOfAll(t *relay6.Totals) api.TrafficCounts {
 	return api.TrafficCounts{
-		Received: allTypes(&t.Sum.Received), Delivered: allTypes(&t.Sum.Delivered), Drops: allDrops(&t.Sum.Drops),
+		Received: allTypes(&t.Traffic.Received), Delivered: allTypes(&t.Traffic.Sent), Drops: allDrops(&t.Traffic.Drops),
 		Refusals: t.Refusals,
 	}
 }
 
-func byType(counts *[relay6.TypeCount]uint64) map[string]uint64 { return NonZero(allTypes(counts)) }
+func byType(counts *[traffic.Types]uint64) map[string]uint64 { return NonZero(allTypes(counts)) }
 
-func allTypes(counts *[relay6.TypeCount]uint64) map[string]uint64 {
+func allTypes(counts *[traffic.Types]uint64) map[string]uint64 {
 	m := make(map[string]uint64)
 	for t, n := range counts {
 		m[TypeName(dhcp6.MessageType(t))] += n
@@ -162,7 +163,7 @@ func PeerOf(p *trust.Peer, v *peers.View, all []hop.State) api.Peer {
 // TotalsOf makes the relay's own figures.
 func TotalsOf(t *relay6.Totals) api.Totals {
 	totals := api.Totals{Figures: api.Figures(t.Figures), Progress: api.Progress(t.Progress)}
-	for _, n := range t.Unknown {
+	for _, n := range t.Traffic.Unknown {
 		totals.UnknownDrops += n
 	}
 	for _, n := range t.Refusals {

@@ -106,7 +106,7 @@ func TestEventOf(t *testing.T) {
 func TestLinkCountersOf(t *testing.T) {
 	var c relay6.LinkCounters
 	c.Received[dhcp6.Solicit], c.Received[dhcp6.RelayForward], c.Received[0] = 5, 6, 7
-	c.Delivered[dhcp6.Reply] = 8
+	c.Sent[dhcp6.Reply] = 8
 	c.Drops[effect.DropMalformed], c.Drops[effect.DropSendFailed] = 9, 10
 	c.Refused, c.SensitiveOmitted = 11, 12
 	want := api.LinkCounters{
@@ -143,7 +143,7 @@ func TestPeerOf(t *testing.T) {
 
 func TestTotalsOf(t *testing.T) {
 	r := relay6.Totals{Figures: relay6.Figures{Prefixes: 1}, Progress: ledger.Progress{Unkept: 2, KeepFailed: 3, InstallFailed: 4}, Refusals: map[string]uint64{"a": 5, "b": 6}}
-	r.Unknown[effect.DropUnknownLink], r.Unknown[effect.DropMalformed] = 7, 8
+	r.Traffic.Unknown[effect.DropUnknownLink], r.Traffic.Unknown[effect.DropMalformed] = 7, 8
 	want := api.Totals{Figures: api.Figures{Prefixes: 1}, Progress: api.Progress{Unkept: 2, KeepFailed: 3, InstallFailed: 4}, Refusals: 11, UnknownDrops: 15}
 	if got := control.TotalsOf(&r); got != want {
 		t.Errorf("totals:\n got %+v\nwant %+v", got, want)

@@ -4,19 +4,13 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/wire/dhcp4"
 )
 
-// Traffic counts what came from below, went down and was discarded.
-type Traffic struct {
-	Received  [TypeCount]uint64 // by message type, from clients and relays below
-	Delivered [TypeCount]uint64 // by message type, to clients
-	Drops     [effect.DropCount]uint64
-}
-
 // LinkCounters count what happened on one link.
 type LinkCounters struct {
-	Traffic
+	traffic.Counts
 	LinkCounts
 }
 
@@ -33,50 +27,38 @@ type LinkCounts struct {
 	VSSIgnored uint64
 }
 
-// TypeCount is the number of message types that are counted apart; slot 0 is BOOTP, and
-// all others.
-const TypeCount = int(dhcp4.TLS) + 1
-
-func typeSlot(t dhcp4.MessageType) int {
-	if int(t) < TypeCount {
-		return int(t)
+// slot is where messages of a type are counted: at 0 BOOTP, and all types that are not known.
+func slot(t dhcp4.MessageType) byte {
+	if t > dhcp4.TLS {
+		return 0
 	}
-	return 0
+	return byte(t)
 }
 
-func (r *Relay) countReceived(l *link, t dhcp4.MessageType) {
-	l.counters.Received[typeSlot(t)]++
-	r.sum.Received[typeSlot(t)]++
-}
-
-func (r *Relay) countDelivered(l *link, t dhcp4.MessageType) {
-	l.counters.Delivered[typeSlot(t)]++
-	r.sum.Delivered[typeSlot(t)]++
+// counts are the counters of the link that all cores have; nil for no link.
+func (l *link) counts() *traffic.Counts {
+	if l == nil {
+		return nil
+	}
+	return &l.counters.Counts
 }
 
 // count counts something that happened on a link.
 func (r *Relay) count(l *link, one func(*LinkCounts)) {
 	one(&l.counters.LinkCounts)
-	one(&r.sum.LinkCounts)
-}
-
-// countDrop counts n datagrams that were discarded on l; l is nil for those of
-// interfaces that are not known.
-func (r *Relay) countDrop(l *link, d effect.Drop, n uint64) {
-	r.sum.Drops[d] += n
-	if l == nil {
-		r.unknown[d] += n
-		return
-	}
-	l.counters.Drops[d] += n
+	one(&r.linkCounts)
 }
 
 // CountDrop counts n datagrams that the shell discarded on a link.
-func (r *Relay) CountDrop(index int, d effect.Drop, n uint64) { r.countDrop(r.links.At(index), d, n) }
+func (r *Relay) CountDrop(index int, d effect.Drop, n uint64) {
+	r.traffic.Drop(r.links.At(index).counts(), d, n)
+}
 
 // CountUnsent takes n datagrams back that the shell could not send to a peer.
 func (r *Relay) CountUnsent(to netip.Addr, n uint64) { r.peers.CountUnsent(to, n) }
 
 // Sum counts what happened on all links that ever were, and unknown what was discarded of
 // interfaces that are not known.
-func (r *Relay) Sum() (sum LinkCounters, unknown [effect.DropCount]uint64) { return r.sum, r.unknown }
+func (r *Relay) Sum() (sum LinkCounters, unknown [effect.DropCount]uint64) {
+	return LinkCounters{r.traffic.Counts, r.linkCounts}, r.traffic.Unknown
+}

@@ -120,7 +120,7 @@ func TestMutatedPackets(t *testing.T) {
 		t.Errorf("the heap grew by %d octets over %d messages", grown, n-n/10)
 	}
 	sum, _ := tw.core.Sum()
-	if sum.Delivered[typeOffer] == 0 || sum.Received[typeDiscover] == 0 {
+	if sum.Sent[typeOffer] == 0 || sum.Received[typeDiscover] == 0 {
 		t.Errorf("nothing passed: %+v", sum)
 	}
 	runtime.KeepAlive(tw)

@@ -25,6 +25,7 @@ import (
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp4"
 )
@@ -51,8 +52,8 @@ type Relay struct {
 	trace  *effect.Trace
 	events []binding.Event // of one decision, reused
 
-	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
-	sum     LinkCounters             // of all links that ever were, and of unknown
+	traffic    traffic.Sum
+	linkCounts LinkCounts // of all links that ever were
 }
 
 // link is one interface of the host, client-facing if a rule matches it.
@@ -119,7 +120,7 @@ func (r *Relay) Succeed(old *Relay) {
 	r.trace, r.counts = old.trace, old.counts
 	r.peers.Succeed(&old.peers)
 	r.links.Succeed(old.links)
-	r.pending, r.unknown, r.sum = old.pending, old.unknown, old.sum
+	r.pending, r.traffic, r.linkCounts = old.pending, old.traffic, old.linkCounts
 	r.gone = old.gone.Clone()
 	for _, name := range old.links.Names() {
 		r.gone.Add(name, old.links.Named(name).counters)
@@ -130,7 +131,7 @@ func (r *Relay) Succeed(old *Relay) {
 func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
 	l := r.links.At(p.Link)
 	if l == nil {
-		r.countDrop(nil, effect.DropUnknownLink, 1)
+		r.traffic.Drop(nil, effect.DropUnknownLink, 1)
 		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
 		return
 	}
@@ -153,7 +154,7 @@ func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) 
 }
 
 func (r *Relay) drop(l *link, p *inbound.Packet, d effect.Drop, eff *effect.Effects) {
-	r.countDrop(l, d, 1)
+	r.traffic.Drop(l.counts(), d, 1)
 	eff.Drop(effect.Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
 	if r.trace != nil {
 		r.traceDrop(eff, l, p, d)

@@ -14,6 +14,7 @@ import (
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/relay4"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/core/trust"
 )
 
@@ -99,7 +100,7 @@ func TestSumOfAllLinks(t *testing.T) {
 	was, l := w.counters("lan0"), w.links["lan0"]
 	w.removeLink("lan0")
 	sum, unknown := w.core.Sum()
-	if sum.Received[typeDiscover] != 1 || sum.Received[0] != 2 || sum.Delivered[typeOffer] != 1 || sum.Drops[effect.DropQueueFull] != 5 || unknown[effect.DropRateLink] != 7 {
+	if sum.Received[typeDiscover] != 1 || sum.Received[0] != 2 || sum.Sent[typeOffer] != 1 || sum.Drops[effect.DropQueueFull] != 5 || unknown[effect.DropRateLink] != 7 {
 		t.Errorf("sum %+v, unknown %v", sum, unknown)
 	}
 	w.core.SetLink(l, &w.eff)
@@ -132,9 +133,9 @@ func TestSucceed(t *testing.T) {
 	w.delivers(lan1Index, answer(up, typeACK, false))
 }
 
-func (w *world) traffic() relay4.Traffic {
+func (w *world) traffic() traffic.Counts {
 	sum, _ := w.core.Sum()
-	return sum.Traffic
+	return sum.Counts
 }
 
 // What is known of servers is that of core/peers: here, that it is told.

@@ -68,7 +68,7 @@ func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, m dhcp4
 		r.drop(to, p, effect.DropLimit, eff)
 		return
 	}
-	r.countDelivered(to, m.Type())
+	r.traffic.Send(to.counts(), slot(m.Type()))
 	eff.Sends = append(eff.Sends, send)
 	r.traceReply(eff, to, m, asked, peer, "sent")
 }

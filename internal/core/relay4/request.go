@@ -29,7 +29,7 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, m dhcp
 		return
 	}
 	t := m.Type()
-	r.countReceived(l, t)
+	r.traffic.Receive(l.counts(), slot(t))
 	r.traceArrival(eff, l, p, m)
 	informed := has(m, dhcp4.OptionAgentInformation)
 	adds := l.rule.AgentInformation
@@ -97,7 +97,7 @@ func stripped(m dhcp4.Message, eff *effect.Effects) []byte {
 // that is configured, or any on a link that is trusted. Its giaddr and its options are
 // left as they are (RFC 3046 section 2.1.1).
 func (r *Relay) handleRelayed(now instant.Now, l *link, p *inbound.Packet, m dhcp4.Message, eff *effect.Effects) {
-	r.countReceived(l, m.Type())
+	r.traffic.Receive(l.counts(), slot(m.Type()))
 	peer, protected := p.From(r.peers.Set, trust.Relay, l.Name)
 	hops := uint8(MaxHopCount)
 	if l.rule != nil {

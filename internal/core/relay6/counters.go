@@ -4,18 +4,12 @@ import (
 	"net/netip"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/traffic"
 )
-
-// Traffic counts the messages that came from below, those that went down, and drops.
-type Traffic struct {
-	Received  [TypeCount]uint64 // by message type, from clients and relays below
-	Delivered [TypeCount]uint64 // by message type, to clients and relays below
-	Drops     [effect.DropCount]uint64
-}
 
 // LinkCounters are the counters of one link.
 type LinkCounters struct {
-	Traffic
+	traffic.Counts
 	LinkCounts
 }
 
@@ -34,41 +28,20 @@ type LinkCounts struct {
 	AssignmentsRefused uint64
 }
 
-// TypeCount is the number of message types that are counted apart; slot 0 is
-// all others.
-const TypeCount = 38
-
-func typeSlot(b byte) int {
-	if b < TypeCount {
-		return int(b)
+// counts are the counters of the link that all cores have; nil for no link.
+func (l *link) counts() *traffic.Counts {
+	if l == nil {
+		return nil
 	}
-	return 0
+	return &l.counters.Counts
 }
 
-// countReceived counts a message of type t that came from below on l.
-func (r *Relay) countReceived(l *link, t byte) {
-	l.counters.Received[typeSlot(t)]++
-	r.sum.Received[typeSlot(t)]++
-}
-
-// countDelivered counts a message of type t that goes down on l.
-func (r *Relay) countDelivered(l *link, t byte) {
-	l.counters.Delivered[typeSlot(t)]++
-	r.sum.Delivered[typeSlot(t)]++
+// CountDrop counts n datagrams that the shell discarded on a link.
+func (r *Relay) CountDrop(index int, d effect.Drop, n uint64) {
+	r.traffic.Drop(r.links.At(index).counts(), d, n)
 }
 
 // CountUnsent takes n datagrams back that the shell could not send to a peer.
 func (r *Relay) CountUnsent(to netip.Addr, n uint64) {
 	r.peers.CountUnsent(to, n)
-}
-
-// countDrop counts n datagrams that were discarded on l; l is nil for those of
-// interfaces that are not known.
-func (r *Relay) countDrop(l *link, d effect.Drop, n uint64) {
-	r.sum.Drops[d] += n
-	if l == nil {
-		r.unknown[d] += n
-		return
-	}
-	l.counters.Drops[d] += n
 }

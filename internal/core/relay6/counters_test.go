@@ -6,7 +6,7 @@ import (
 
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
-	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -22,10 +22,10 @@ func TestSumOfAllLinks(t *testing.T) {
 	w.core.RemoveLink("lan0", &w.eff)
 	w.carryOut()
 
-	sum := w.core.Totals().Sum
-	var want relay6.Traffic
+	sum := w.core.Totals().Traffic.Counts
+	var want traffic.Counts
 	want.Received[dhcp6.Request], want.Received[dhcp6.Reply] = 1, 1
-	want.Delivered[dhcp6.Reply] = 1
+	want.Sent[dhcp6.Reply] = 1
 	want.Drops[effect.DropServerMessage], want.Drops[effect.DropUntrustedServer], want.Drops[effect.DropUnknownLink], want.Drops[effect.DropQueueFull] = 1, 1, 1, 5
 	if sum != want {
 		t.Errorf("sum %+v, want %+v", sum, want)

@@ -30,7 +30,7 @@ func (r *Relay) handleClient(now instant.Now, l *link, p *inbound.Packet, eff *e
 		return
 	}
 	t := dhcp6.MessageType(p.Payload[0])
-	r.countReceived(l, p.Payload[0])
+	r.traffic.Receive(l.counts(), p.Payload[0])
 	switch {
 	case t.FromServerOnly():
 		r.drop(l, p, effect.DropServerMessage, eff)
@@ -59,7 +59,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 		r.drop(l, p, effect.DropBadSource, eff)
 		return
 	}
-	r.countReceived(l, p.Payload[0])
+	r.traffic.Receive(l.counts(), p.Payload[0])
 	peer, protected := p.From(r.peers.Set, trust.Relay, l.Name)
 	if peer == nil && (l.rule == nil || !l.rule.Trusted) {
 		r.drop(l, p, effect.DropUntrustedRelay, eff)

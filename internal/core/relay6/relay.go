@@ -30,6 +30,7 @@ import (
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/probing"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -59,10 +60,9 @@ type Relay struct {
 	others        probing.Addresses
 	orphansEnd    instant.Instant // means something while there are orphans
 
-	unknown  [effect.DropCount]uint64 // datagrams of interfaces that are not known
-	sum      Traffic                  // of all links that ever were, and of unknown
-	refusals [64]uint64               // by binding.Reason
-	unicast  uint64                   // Replies with a Server Unicast option
+	traffic  traffic.Sum
+	refusals [64]uint64 // by binding.Reason
+	unicast  uint64     // Replies with a Server Unicast option
 	trace    *effect.Trace
 	before   *Relay          // that panicked, until what is kept is restored; nil: there was none
 	events   []binding.Event // of one decision, reused
@@ -154,7 +154,7 @@ func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
 func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
 	l := r.links.At(p.Link)
 	if l == nil {
-		r.countDrop(nil, effect.DropUnknownLink, 1)
+		r.traffic.Drop(nil, effect.DropUnknownLink, 1)
 		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
 		return
 	}
@@ -175,16 +175,11 @@ func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) 
 }
 
 func (r *Relay) drop(l *link, p *inbound.Packet, d effect.Drop, eff *effect.Effects) {
-	r.countDrop(l, d, 1)
+	r.traffic.Drop(l.counts(), d, 1)
 	eff.Drop(effect.Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
 	if r.trace != nil {
 		r.traceStep(eff, l, p.Source.Addr(), p.Payload, "dropped: "+d.String(), "")
 	}
-}
-
-// CountDrop counts n datagrams that the shell discarded on a link.
-func (r *Relay) CountDrop(index int, d effect.Drop, n uint64) {
-	r.countDrop(r.links.At(index), d, n)
 }
 
 // LastChange is the newest change there is.

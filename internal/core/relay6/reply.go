@@ -180,7 +180,7 @@ func (r *Relay) deliver(now instant.Now, p *inbound.Packet, to addressee, answer
 		s.After, s.Extends = r.lastOf(to), true
 	}
 	if to.link != nil {
-		r.countDelivered(to.link, to.message[0])
+		r.traffic.Send(to.link.counts(), to.message[0])
 		if !to.relay || rank(to.dest.Addr()) == rankLinkLocal {
 			s.Link = to.link.Index
 		}
@@ -230,7 +230,7 @@ func (r *Relay) relayPeer(to addressee) *trust.Peer {
 }
 
 func (r *Relay) dropDown(to addressee, source netip.Addr, d effect.Drop, eff *effect.Effects) {
-	r.countDrop(to.link, d, 1)
+	r.traffic.Drop(to.link.counts(), d, 1)
 	eff.Drop(effect.Dropped{Reason: d, Link: to.link.Name, Source: source})
 }
 

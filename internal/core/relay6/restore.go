@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/peers"
+	"fairlead/internal/core/traffic"
 )
 
 // Restore takes in the records and blocks of the store, before any socket opens (RFC 8987 S-1).
@@ -137,8 +138,7 @@ type Totals struct {
 	Figures
 	ledger.Progress
 	Releases int // remembered until they are answered
-	Unknown  [effect.DropCount]uint64
-	Sum      Traffic           // of all links that ever were, and of unknown interfaces
+	Traffic  traffic.Sum
 	Refusals map[string]uint64 // by every binding.Reason that refuses
 }
 
@@ -160,7 +160,7 @@ func (r *Relay) Totals() Totals {
 			WaitForProbe: r.waiting.Len(), WaitForClock: r.table.Waiting(), Neighbours: r.neighbours.Len(), ServerUnicast: r.unicast,
 		},
 		Progress: r.ledger.Progress(),
-		Releases: len(r.releases.young) + len(r.releases.old), Unknown: r.unknown, Sum: r.sum, Refusals: make(map[string]uint64),
+		Releases: len(r.releases.young) + len(r.releases.old), Traffic: r.traffic, Refusals: make(map[string]uint64),
 	}
 	refusals := r.refusals
 	refusals[binding.NotKept] += r.ledger.TakenBack()

@@ -10,7 +10,7 @@ func (r *Relay) Succeed(old *Relay) {
 	r.ledger.Succeed(old.ledger)
 	r.trace, r.neighbours, r.releases, r.before = old.trace, old.neighbours, old.releases, old
 	r.table.Succeed(old.table)
-	r.unknown, r.sum, r.refusals, r.unicast = old.unknown, old.sum, old.refusals, old.unicast
+	r.traffic, r.refusals, r.unicast = old.traffic, old.refusals, old.unicast
 	r.lostAt = old.lostAt
 	r.links.Succeed(old.links)
 	r.expectAs(old)

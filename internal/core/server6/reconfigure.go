@@ -258,7 +258,7 @@ func (s *Server) reconfigure(now instant.Now, k ledger.Client, by dhcp6.MessageT
 		}
 		out.Dest, out.Link, out.LinkLayer = netip.AddrPortFrom(slot.NextHop(), dhcp6.ClientPort), l.Index, slot.LinkLayer()
 		b = s.appendReconfigure(b, []byte(k.ID.DUID()), by)
-		s.countSent(l, dhcp6.Reconfigure)
+		s.traffic.Send(l.counts(), byte(dhcp6.Reconfigure))
 	} else {
 		w := s.reconfigures.ways[k]
 		if w == nil {
@@ -273,7 +273,7 @@ func (s *Server) reconfigure(now instant.Now, k ledger.Client, by dhcp6.MessageT
 			return false
 		}
 		s.peers.Told(peer)
-		s.countSent(at, dhcp6.Reconfigure)
+		s.traffic.Send(at.counts(), byte(dhcp6.Reconfigure))
 	}
 	eff.Arena = b
 	out.Payload = b[from:len(b):len(b)]

@@ -45,7 +45,7 @@ func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *eff
 		out.After = s.ledger.Tell(now, ledger.Client{Link: r.link, ID: r.who()}, s.events, &out.Extends, eff)
 		s.events = s.events[:0]
 	}
-	s.countSent(r.at, t)
+	s.traffic.Send(r.at.counts(), byte(t))
 	s.traceStep(r, "answered: ", t.String(), eff)
 	eff.Sends = append(eff.Sends, out)
 }

@@ -24,6 +24,7 @@ import (
 	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/probing"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -33,7 +34,7 @@ type Server struct {
 	cfg      *Config
 	peers    peers.Peers
 	links    *links.Registry[*link]
-	gone     links.Gone[Traffic]
+	gone     links.Gone[traffic.Counts]
 	networks *networks
 
 	bootID       string
@@ -52,9 +53,8 @@ type Server struct {
 	request      request         // reused
 	trace        *effect.Trace
 
-	untold  uint64                   // what relay agents ask and are not told, since they are not protected or not to be told
-	unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
-	sum     Traffic                  // of all links that ever were, and of unknown
+	untold  uint64 // what relay agents ask and are not told, since they are not protected or not to be told
+	traffic traffic.Sum
 }
 
 // link is one interface of the host. Clients of the server are on it if a rule matches it.
@@ -64,7 +64,7 @@ type link struct {
 	policy   delegation.Policy
 	line     uint32  // that a point-to-point link is; see hoststate.State.Line
 	subnet   *subnet // nil: the configuration has none for it
-	counters Traffic
+	counters traffic.Counts
 }
 
 // FacesClients reports whether clients are on the link.
@@ -116,7 +116,7 @@ func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 func (s *Server) Succeed(old *Server) {
 	s.ledger.Succeed(old.ledger)
 	s.table.Succeed(old.table)
-	s.counts, s.unknown, s.sum, s.untold, s.reconfigures = old.counts, old.unknown, old.sum, old.untold, old.reconfigures
+	s.counts, s.traffic, s.untold, s.reconfigures = old.counts, old.traffic, old.untold, old.reconfigures
 	s.peers.Succeed(&old.peers)
 	s.networks.succeed(old.networks)
 	s.gone = old.gone.Clone()
@@ -205,7 +205,7 @@ func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 func (s *Server) handle(now instant.Now, p *inbound.Packet, answered map[binding.Question]bool, eff *effect.Effects) {
 	l := s.links.At(p.Link)
 	if l == nil {
-		s.countDrop(nil, effect.DropUnknownLink, 1)
+		s.traffic.Drop(nil, effect.DropUnknownLink, 1)
 		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
 		return
 	}
@@ -217,7 +217,7 @@ func (s *Server) handle(now instant.Now, p *inbound.Packet, answered map[binding
 		return
 	}
 	if answered == nil {
-		s.countReceived(l, r.m.Type())
+		s.traffic.Receive(l.counts(), byte(r.m.Type()))
 		s.traceStep(r, "received", "", eff)
 		s.heardFrom(r)
 	}
@@ -228,7 +228,7 @@ func (s *Server) handle(now instant.Now, p *inbound.Packet, answered map[binding
 }
 
 func (s *Server) drop(r *request, d effect.Drop, eff *effect.Effects) {
-	s.countDrop(r.at, d, 1)
+	s.traffic.Drop(r.at.counts(), d, 1)
 	s.traceStep(r, "dropped: ", d.String(), eff)
 	eff.Drop(effect.Dropped{Reason: d, Link: r.at.Name, Source: r.p.Source.Addr()})
 }

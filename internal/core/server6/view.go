@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/peers"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/core/trust"
 )
 
@@ -112,7 +113,7 @@ type LinkView struct {
 	Up                  bool
 	Network             string // empty: the configuration has no subnet for it
 	Prefixes, Addresses int
-	Counters            Traffic
+	Counters            traffic.Counts
 }
 
 // Links are the links with clients, and the interfaces on which relay agents are heard, by name.

@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/relay6"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/netlink"
 )
@@ -134,9 +135,9 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 		return err
 	}
 	c.Links = d.shown(slices.DeleteFunc(links, func(v relay6.LinkView) bool {
-		return !v.ClientFacing && v.Counters.Traffic == (relay6.Traffic{})
+		return !v.ClientFacing && v.Counters.Counts == (traffic.Counts{})
 	}))
-	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Unknown)
+	c.Totals, c.Unknown = control.TotalsOf(&totals), control.DropsOf(&totals.Traffic.Unknown)
 	c.Sum = control.TrafficOfAll(&totals)
 	c.RelayID = api.Identifier(d.House.Identity.ID())
 	return nil

@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/app/control"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay4"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/host/nft"
 	"fairlead/internal/wire/dhcp4"
 )
@@ -22,7 +23,7 @@ func linksOf(core *relay4.Relay, spoofed map[string]nft.Spoofed) []api.Relay4Lin
 			found = append(found, api.Relay4Link{
 				Name: l.Name, Up: l.Up, VRF: l.VRF, Trusted: l.Trusted, GIAddr: l.GIAddr, CircuitID: l.CircuitID, Leases: l.Leases,
 				Filter: l.Filter.String(), Spoofed: at.Packets, LastSpoofed: control.SpoofedOf(&at, time.Now()),
-				Relay4Counters: figuresOf(&l.Counters.Traffic, l.Counters.LinkCounts, nonZero),
+				Relay4Counters: figuresOf(&l.Counters.Counts, l.Counters.LinkCounts, nonZero),
 			})
 		}
 	}
@@ -32,7 +33,7 @@ func linksOf(core *relay4.Relay, spoofed map[string]nft.Spoofed) []api.Relay4Lin
 // countersOf are the figures of all links that ever were.
 func countersOf(core *relay4.Relay) api.Relay4Counters {
 	sum, _ := core.Sum()
-	return figuresOf(&sum.Traffic, sum.LinkCounts, all)
+	return figuresOf(&sum.Counts, sum.LinkCounts, all)
 }
 
 // leasesOf are the figures of the leases on view.
@@ -53,9 +54,9 @@ func totalsOf(links []api.Relay4Link, c api.Relay4Counters) *api.Relay4Totals {
 }
 
 // figuresOf makes the figures that operators see.
-func figuresOf(t *relay4.Traffic, counts relay4.LinkCounts, show func(uint64) bool) api.Relay4Counters {
+func figuresOf(t *traffic.Counts, counts relay4.LinkCounts, show func(uint64) bool) api.Relay4Counters {
 	c := api.Relay4Counters{
-		Received: typesOf(&t.Received, show), Delivered: typesOf(&t.Delivered, show), Drops: make(map[string]uint64),
+		Received: typesOf(&t.Received, show), Delivered: typesOf(&t.Sent, show), Drops: make(map[string]uint64),
 		Relay4Counts: api.Relay4Counts(counts),
 	}
 	for d, n := range t.Drops {
@@ -70,9 +71,9 @@ func all(uint64) bool       { return true }
 func nonZero(n uint64) bool { return n > 0 }
 
 // typesOf are counts by the names of types: "discover", or "bootp" for messages without a type.
-func typesOf(counts *[relay4.TypeCount]uint64, show func(uint64) bool) map[string]uint64 {
+func typesOf(counts *[traffic.Types]uint64, show func(uint64) bool) map[string]uint64 {
 	m := make(map[string]uint64)
-	for t, n := range counts {
+	for t, n := range counts[:dhcp4.TLS+1] {
 		if show(n) {
 			m[strings.ToLower(strings.TrimPrefix(dhcp4.MessageType(t).String(), "DHCP"))] += n
 		}

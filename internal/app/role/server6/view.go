@@ -6,6 +6,7 @@ import (
 	"fairlead/internal/app/api"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/server6"
+	"fairlead/internal/core/traffic"
 	"fairlead/internal/wire/dhcp6"
 )
 
@@ -19,8 +20,7 @@ func viewOf(core *server6.Server) api.Server6 {
 			Events: t.Events, Ends: t.Ends, Refusals: t.Refusals,
 		},
 	}
-	sum, _ := core.Sum()
-	v.Server6Counters = figuresOf(&sum, true)
+	v.Server6Counters = figuresOf(&core.Traffic().Counts, true)
 	for _, l := range core.Links() {
 		v.Links = append(v.Links, api.Server6Link{
 			Name: l.Name, Up: l.Up, VRF: l.VRF, Network: l.Network, Prefixes: l.Prefixes, Addresses: l.Addresses, Server6Counters: figuresOf(&l.Counters, false),
@@ -41,7 +41,7 @@ func totalsOf(core *server6.Server) *api.Server6Totals {
 			totals.Links++
 		}
 	}
-	sum, _ := core.Sum()
+	sum := core.Traffic()
 	for i := range sum.Received {
 		totals.Received += sum.Received[i]
 		totals.Sent += sum.Sent[i]
@@ -53,7 +53,7 @@ func totalsOf(core *server6.Server) *api.Server6Totals {
 }
 
 // figuresOf makes the figures that operators see, with those that are 0 if all are wanted.
-func figuresOf(t *server6.Traffic, all bool) api.Server6Counters {
+func figuresOf(t *traffic.Counts, all bool) api.Server6Counters {
 	c := api.Server6Counters{Received: typesOf(&t.Received, all), Sent: typesOf(&t.Sent, all), Drops: make(map[string]uint64)}
 	for d, n := range t.Drops {
 		if all || n > 0 {
@@ -64,7 +64,7 @@ func figuresOf(t *server6.Traffic, all bool) api.Server6Counters {
 }
 
 // typesOf are counts by the names of types.
-func typesOf(counts *[server6.TypeCount]uint64, all bool) map[string]uint64 {
+func typesOf(counts *[traffic.Types]uint64, all bool) map[string]uint64 {
 	m := make(map[string]uint64)
 	for t, n := range counts {
 		if n > 0 || all && (t > 0 && t <= int(dhcp6.InformationRequest)) {
