@@ -85,12 +85,12 @@ func (c *Config) SettingsChanged(next *Config) []string {
 }
 
 // Rule6Changed returns the keys in which two rules for a link differ.
-func Rule6Changed(old, next *relay6.LinkRule) []KeyChange {
+func Rule6Changed(_ string, old, next *relay6.LinkRule) []KeyChange {
 	return textsChanged(rule6Texts(old), rule6Texts(next))
 }
 
 // Served6Changed returns the keys in which two rules for a link of the DHCPv6 server differ.
-func Served6Changed(old, next *server6.LinkRule) []KeyChange {
+func Served6Changed(_ string, old, next *server6.LinkRule) []KeyChange {
 	return textsChanged(served6Texts(old), served6Texts(next))
 }
 

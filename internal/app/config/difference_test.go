@@ -15,15 +15,15 @@ import (
 func TestRuleChanged(t *testing.T) {
 	set := parsed(t, allSetText())
 	old6, next6 := defaultRelay6().Defaults, relay6Of(set).Links[0]
-	testRuleChanged(t, "relay6", Rule6Changed(&old6, &next6), rule6Texts(&old6))
+	testRuleChanged(t, "relay6", Rule6Changed("ppp0", &old6, &next6), rule6Texts(&old6))
 	old4, next4 := defaultRelay4().Defaults, relay4Of(set).Links[0]
 	testRuleChanged(t, "relay4", Rule4Changed("ppp0", &old4, &next4), rule4Texts("ppp0", &old4))
-	if c := slices.Concat(Rule6Changed(&next6, &next6), Rule4Changed("ppp0", &next4, &next4)); len(c) != 0 {
+	if c := slices.Concat(Rule6Changed("ppp0", &next6, &next6), Rule4Changed("ppp0", &next4, &next4)); len(c) != 0 {
 		t.Errorf("a rule differs from itself: %v", c)
 	}
 	small := old6
 	small.Delegations.ClientLimit = 1
-	if diff := cmp.Diff([]KeyChange{{"limits.client", "8", "1"}}, Rule6Changed(&old6, &small)); diff != "" {
+	if diff := cmp.Diff([]KeyChange{{"limits.client", "8", "1"}}, Rule6Changed("ppp0", &old6, &small)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	vpn := old4

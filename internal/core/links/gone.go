@@ -37,7 +37,11 @@ func (g *Gone[T]) Take(name string) (t T) {
 	return t
 }
 
-// Clone is a copy.
-func (g *Gone[T]) Clone() Gone[T] {
-	return Gone[T]{maps.Clone(g.byName), slices.Clone(g.names)}
+// Succeed takes over what another core remembers, and the values of the links that it has: a
+// successor finds each link as if it had been away.
+func (g *Gone[T]) Succeed(old *Gone[T], names []string, value func(name string) T) {
+	g.byName, g.names = maps.Clone(old.byName), slices.Clone(old.names)
+	for _, name := range names {
+		g.Add(name, value(name))
+	}
 }

@@ -593,7 +593,7 @@ func TestLeasesFollowTheirLink(t *testing.T) {
 	w.restored("boot")
 	w.removeLink("lan7")
 	w.wantShown("gone", strings.Replace(alices, "lan0", "lan7", 1)+"9m59s")
-	if all := w.core.Prospects(w.cfg); !slices.ContainsFunc(all, func(p relay4.Prospect) bool { return p.Link == "lan7" && p.Leases == 1 }) {
+	if all := w.core.Prospects(w.cfg); !slices.ContainsFunc(all, func(p links.Prospect[relay4.LinkRule]) bool { return p.Link == "lan7" && p.Addresses == 1 }) {
 		t.Errorf("%+v", all)
 	}
 }

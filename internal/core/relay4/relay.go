@@ -121,10 +121,7 @@ func (r *Relay) Succeed(old *Relay) {
 	r.peers.Succeed(&old.peers)
 	r.links.Succeed(old.links)
 	r.pending, r.traffic, r.linkCounts = old.pending, old.traffic, old.linkCounts
-	r.gone = old.gone.Clone()
-	for _, name := range old.links.Names() {
-		r.gone.Add(name, old.links.Named(name).counters)
-	}
+	r.gone.Succeed(&old.gone, old.links.Names(), func(name string) LinkCounters { return old.links.Named(name).counters })
 }
 
 // Handle decides on one received datagram.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay6"
 )
 
@@ -21,7 +22,7 @@ func TestProspects(t *testing.T) {
 		change(c)
 		return c
 	}
-	say := func(all []relay6.Prospect) []string {
+	say := func(all []links.Prospect[relay6.LinkRule]) []string {
 		var lines []string
 		for i := range all {
 			p := &all[i]

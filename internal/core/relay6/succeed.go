@@ -18,9 +18,5 @@ func (r *Relay) Succeed(old *Relay) {
 	if old.host.Counts().Orphans > 0 || old.host.Adopts() {
 		r.AdoptLeftOver(old.orphansEnd)
 	}
-	// A link finds its counters as if it had been away.
-	r.gone = old.gone.Clone()
-	for _, name := range old.links.Names() {
-		r.gone.Add(name, old.links.Named(name).counters)
-	}
+	r.gone.Succeed(&old.gone, old.links.Names(), func(name string) LinkCounters { return old.links.Named(name).counters })
 }

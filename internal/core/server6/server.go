@@ -119,10 +119,7 @@ func (s *Server) Succeed(old *Server) {
 	s.counts, s.traffic, s.untold, s.reconfigures = old.counts, old.traffic, old.untold, old.reconfigures
 	s.peers.Succeed(&old.peers)
 	s.networks.succeed(old.networks)
-	s.gone = old.gone.Clone()
-	for _, name := range old.links.Names() {
-		s.gone.Add(name, old.links.Named(name).counters)
-	}
+	s.gone.Succeed(&old.gone, old.links.Names(), func(name string) traffic.Counts { return old.links.Named(name).counters })
 }
 
 // SetLink takes in that an interface appeared or changed. One that has another name is the same

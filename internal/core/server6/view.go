@@ -3,7 +3,6 @@ package server6
 import (
 	"iter"
 	"net/netip"
-	"slices"
 	"time"
 
 	"fairlead/internal/core/binding"
@@ -11,6 +10,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/peers"
 	"fairlead/internal/core/traffic"
 	"fairlead/internal/core/trust"
@@ -157,24 +157,13 @@ func (s *Server) Unreachable(now instant.Now, address netip.Addr, index int, cau
 // Peers are all peers, in the order of the configuration.
 func (s *Server) Peers(now instant.Now) []peers.View { return s.peers.Views(now.Boot, s.links.NameAt) }
 
-// Prospect is what a configuration means for one link, beside what the present one does.
-type Prospect struct {
-	Link                string
-	Now, Then           *LinkRule // nil: the link has no clients of the server
-	Prefixes, Addresses int
-}
-
-// Prospects are what cfg would mean for each link that is there or on which there are leases, by
-// name, as far as it has a rule now or then, or such leases. Nothing changes.
-func (s *Server) Prospects(cfg *Config) (all []Prospect) {
+// Prospects are what cfg would mean for each link. Nothing changes.
+func (s *Server) Prospects(cfg *Config) []links.Prospect[LinkRule] {
 	peers := trust.NewSet(cfg.Peers)
-	names := slices.Concat(s.links.Names(), slices.Collect(s.table.Links()))
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		p := Prospect{name, s.Rule(name), s.ruleUnder(cfg, peers, name), s.table.LinkLen(name, binding.Prefix), s.table.LinkLen(name, binding.Address)}
-		if p.Now != nil || p.Then != nil || p.Prefixes+p.Addresses > 0 {
-			all = append(all, p)
+	return links.Prospects(s.links, s.table.Links(), func(name string) links.Prospect[LinkRule] {
+		return links.Prospect[LinkRule]{
+			Link: name, Now: s.Rule(name), Then: s.ruleUnder(cfg, peers, name),
+			Prefixes: s.table.LinkLen(name, binding.Prefix), Addresses: s.table.LinkLen(name, binding.Address),
 		}
-	}
-	return all
+	})
 }

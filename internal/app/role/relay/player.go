@@ -92,7 +92,7 @@ func (d *player) Restore() (held map[string]int, err error) {
 	if lost := unmatched(d.Engine.Core.Unmatched()); len(lost) > 0 {
 		d.House.Told.Warn("no rule matches links with delegations: these have neither routes nor filters", "links", api.HoldingsText(lost))
 	}
-	return heldOn(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
+	return role.Held(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
 }
 
 // Tasks adds the look for foreign routes.

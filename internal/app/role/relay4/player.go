@@ -22,6 +22,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/relay4"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/udp"
@@ -113,18 +114,7 @@ func (d *player) Restore() (held map[string]int, err error) {
 	}
 	t := d.Engine.Core.Totals()
 	d.House.Told.Info("restored", "leases", t.Leases)
-	return heldOn(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
-}
-
-// heldOn counts the leases by link.
-func heldOn(links []relay4.Prospect) map[string]int {
-	held := make(map[string]int)
-	for i := range links {
-		if p := &links[i]; p.Leases > 0 {
-			held[p.Link] = p.Leases
-		}
-	}
-	return held
+	return role.Held(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
 }
 
 // Hears reports whether a datagram is one that servers or relay agents send.
@@ -162,15 +152,10 @@ func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) erro
 
 // Prospect adds what another configuration would change. It changes nothing.
 func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.ReloadResult) (held map[string]int, err error) {
-	var links []relay4.Prospect
-	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.Engine.Core.Prospects(d.coreConfig(next)) })
-	for _, p := range links {
-		changed := func(now, then *relay4.LinkRule) []config.KeyChange { return config.Rule4Changed(p.Link, now, then) }
-		if c := role.LinkChange("relay4", api.LinkHoldings{Link: p.Link, Addresses: p.Leases}, p.Now, p.Then, changed); c.Change != "" {
-			r.Links = append(r.Links, c)
-		}
-	}
-	return heldOn(links), err
+	var prospects []links.Prospect[relay4.LinkRule]
+	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { prospects = d.Engine.Core.Prospects(d.coreConfig(next)) })
+	r.Links = append(r.Links, role.LinkChanges("relay4", prospects, config.Rule4Changed)...)
+	return role.Held(prospects), err
 }
 
 // Reconfigure makes a configuration the present one.

@@ -21,6 +21,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 	"fairlead/internal/core/server6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/host/store"
@@ -140,18 +141,7 @@ func (d *player) Restore() (held map[string]int, err error) {
 	}
 	t := d.Engine.Core.Totals()
 	d.House.Told.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses)
-	return heldOn(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
-}
-
-// heldOn counts the leases by link.
-func heldOn(links []server6.Prospect) map[string]int {
-	held := make(map[string]int)
-	for i := range links {
-		if p := &links[i]; p.Prefixes+p.Addresses > 0 {
-			held[p.Link] = p.Prefixes + p.Addresses
-		}
-	}
-	return held
+	return role.Held(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
 }
 
 // Hears reports whether a datagram is one that relay agents send to servers.
@@ -185,15 +175,10 @@ func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) erro
 
 // Prospect adds what another configuration would change.
 func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.ReloadResult) (held map[string]int, err error) {
-	var links []server6.Prospect
-	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { links = d.Engine.Core.Prospects(d.coreConfig(next)) })
-	for _, p := range links {
-		on := api.LinkHoldings{Link: p.Link, Prefixes: p.Prefixes, Addresses: p.Addresses}
-		if c := role.LinkChange("server6", on, p.Now, p.Then, config.Served6Changed); c.Change != "" {
-			r.Links = append(r.Links, c)
-		}
-	}
-	return heldOn(links), err
+	var prospects []links.Prospect[server6.LinkRule]
+	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { prospects = d.Engine.Core.Prospects(d.coreConfig(next)) })
+	r.Links = append(r.Links, role.LinkChanges("server6", prospects, config.Served6Changed)...)
+	return role.Held(prospects), err
 }
 
 // Reconfigure makes a configuration the present one.
