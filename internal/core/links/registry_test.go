@@ -189,7 +189,7 @@ func TestGone(t *testing.T) {
 	if got := [...]int{g.Take(name(0)), g.Take(name(1)), g.Take(name(1))}; got != [...]int{0, 2, 0} {
 		t.Errorf("given back %v, want 0 of the oldest, and 2 once", got)
 	}
-	if got := [...]int{next.Take(name(1)), next.Take(name(2)), next.Take("there")}; got != [...]int{7, 3, 7} {
+	if got := [...]int{next.Take(name(1)), next.Take(name(3)), next.Take("there")}; got != [...]int{7, 4, 7} {
 		t.Errorf("the successor has %v, want the values of the links that there are, and what was kept of others", got)
 	}
 }
