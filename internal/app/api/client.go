@@ -93,6 +93,18 @@ func (c *Client) AskBack(ctx context.Context, r ReconfigureRequest) (Reconfigure
 	return post[ReconfigureResult](ctx, c, "reconfigure", r)
 }
 
+// Why asks what the DHCPv6 server decides on a client, and why.
+func (c *Client) Why(ctx context.Context, of WhyQuestion) ([]WhyLink, error) {
+	q := Filter{Client: of.Client, Link: of.Link, Prefix: of.Prefix}.query()
+	if of.LinkAddress.IsValid() {
+		q.Set("link_address", of.LinkAddress.String())
+	}
+	if of.Class != "" {
+		q.Set("class", of.Class)
+	}
+	return get[[]WhyLink](ctx, c, "why", q)
+}
+
 // Unblock takes a block away.
 func (c *Client) Unblock(ctx context.Context, b Block) error {
 	_, err := post[struct{}](ctx, c, "unblock", b)

@@ -182,6 +182,16 @@ func Look[T any](use, short, path string, show func(io.Writer, T) error) Command
 	return Command{Looks, cmd}
 }
 
+// exactly checks that there are n arguments.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usagef("%s needs %s", cmd.Name(), what)
+		}
+		return atMost(n)(cmd, args)
+	}
+}
+
 // atMost checks that there are no more than n arguments.
 func atMost(n int) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {

@@ -20,6 +20,7 @@ func Server6() []Command {
 		Look("server6", "Show the DHCPv6 server: its identity, its links, and what it dropped", "server6", writeServer6),
 		Look("pools", "Show how far the pools of the DHCPv6 server are taken", "server6", writePools),
 		{Looks, leasesCommand()},
+		{Looks, whyCommand()},
 		{Changes, reconfigureCommand()},
 	}
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -74,6 +75,32 @@ func parseHistoryFilter(r *http.Request) (f api.HistoryFilter, err error) {
 		}
 	}
 	return f, nil
+}
+
+func parseWhy(r *http.Request) (of api.WhyQuestion, err error) {
+	if err := only(r, "client", "link", "link_address", "class", "prefix"); err != nil {
+		return of, err
+	}
+	q := r.URL.Query()
+	f, err := filterOf(q)
+	if err != nil {
+		return of, err
+	}
+	of.Client, of.Link, of.Prefix, of.Class = f.Client, f.Link, f.Prefix, q.Get("class")
+	if text := q.Get("link_address"); text != "" {
+		if of.LinkAddress, err = netip.ParseAddr(text); err != nil {
+			return of, fmt.Errorf("%w: link_address: %w", ErrInvalid, err)
+		}
+	}
+	switch {
+	case of.Client == "":
+		return of, fmt.Errorf("%w: why needs a client", ErrInvalid)
+	case of.Prefix.IsValid() && of.Prefix.Addr().Is4():
+		return of, fmt.Errorf("%w: prefix: only the DHCPv6 server explains", ErrInvalid)
+	case of.Link != "" && of.LinkAddress.IsValid():
+		return of, fmt.Errorf("%w: why: a link or a link_address, not both", ErrInvalid)
+	}
+	return of, nil
 }
 
 func parseTraceFilter(r *http.Request) (api.TraceFilter, error) {

@@ -113,6 +113,11 @@ func Held(path string, ask func(context.Context, api.Filter) ([]api.Delegation, 
 	return get(path, parseFilter, func(ctx context.Context, f api.Filter) ([]api.Delegation, error) { return list(ask(ctx, f)) })
 }
 
+// Why is the path by which the DHCPv6 server explains what it decides.
+func Why(ask func(context.Context, api.WhyQuestion) ([]api.WhyLink, error)) Route {
+	return get("/v1/why", parseWhy, ask)
+}
+
 // OfBindings are the paths of what clients hold, as all roles know it.
 func OfBindings(b Bindings) []Route {
 	return []Route{

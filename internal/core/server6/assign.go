@@ -22,12 +22,7 @@ func (s *Server) assign(now instant.Now, r *request, eff *effect.Effects) (effec
 	if !r.readIAs() {
 		return effect.DropInvalid, false
 	}
-	for i := range r.ias {
-		s.decide(r, &r.ias[i])
-		s.mark(r, &r.ias[i])
-	}
-	s.unmark(r)
-	r.settleSubnet()
+	s.choose(r)
 	s.events = s.events[:0]
 	answer := dhcp6.Reply
 	if r.m.Type() == dhcp6.Solicit {
@@ -48,6 +43,16 @@ func (s *Server) assign(now instant.Now, r *request, eff *effect.Effects) (effec
 	}
 	s.send(now, r, answer, eff)
 	return 0, true
+}
+
+// choose decides what the client gets in each IA.
+func (s *Server) choose(r *request) {
+	for i := range r.ias {
+		s.decide(r, &r.ias[i])
+		s.mark(r, &r.ias[i])
+	}
+	s.unmark(r)
+	r.settleSubnet()
 }
 
 // readIAs finds the IA_NA and IA_PD options of a message; false where there are too many. Of
@@ -101,11 +106,18 @@ func (s *Server) decide(r *request, x *ia) {
 	replaced := known && !reserved && s.replace(r, x)
 	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
 		if p := slot.Prefix(); x.is(slot) && !x.has(r, p) {
-			sn := s.permitted(r, p, x.kind)
-			if reserved || replaced {
-				sn = nil
+			sn, o := s.permitted(r, p, x.kind)
+			switch {
+			case reserved:
+				sn, o = nil, InsteadReserved
+			case replaced:
+				sn, o = nil, InsteadLength
 			}
-			s.give(r, x, p, sn)
+			if o == None {
+				s.give(r, x, p, sn, Held)
+			} else {
+				s.withdraw(r, x, p, o)
+			}
 		}
 	}
 	t := r.m.Type()
@@ -118,11 +130,11 @@ func (s *Server) decide(r *request, x *ia) {
 		return
 	}
 	for x.given(r) < wants {
-		p, sn, ok := s.pick(r, x)
-		if !ok {
+		p, sn, by := s.pick(r, x)
+		if by == 0 {
 			break
 		}
-		s.give(r, x, p, sn)
+		s.give(r, x, p, sn, by)
 		if x.given(r) < wants {
 			s.mark(r, x)
 		}
@@ -150,18 +162,21 @@ func (x *ia) none() dhcp6.StatusCode {
 	return dhcp6.StatusNoAddrsAvail
 }
 
-// give adds a lease to an answer, out of a subnet; nil takes it from its client.
-func (s *Server) give(r *request, x *ia, p netip.Prefix, sn *subnet) {
-	l := lease{prefix: p, subnet: sn}
-	if sn != nil {
-		l.preferred, l.valid = sn.Lifetimes.Preferred, sn.Lifetimes.Valid
-		if x.kind == binding.Prefix && r.oro.Contains(dhcp6.OptionPDExclude) {
-			if pl := s.networks.poolOf(p); pl != nil {
-				l.exclude = pl.excluded(p)
-			}
+// give adds a lease to an answer, out of a subnet.
+func (s *Server) give(r *request, x *ia, p netip.Prefix, sn *subnet, by Basis) {
+	l := lease{prefix: p, subnet: sn, by: by, preferred: sn.Lifetimes.Preferred, valid: sn.Lifetimes.Valid}
+	if x.kind == binding.Prefix && r.oro.Contains(dhcp6.OptionPDExclude) {
+		if pl := s.networks.poolOf(p); pl != nil {
+			l.exclude = pl.excluded(p)
 		}
 	}
 	r.leases = append(r.leases, l)
+	x.to = len(r.leases)
+}
+
+// withdraw adds to an answer that its client must not use a lease any more.
+func (s *Server) withdraw(r *request, x *ia, p netip.Prefix, o Obstacle) {
+	r.leases = append(r.leases, lease{prefix: p, obstacle: o})
 	x.to = len(r.leases)
 }
 
@@ -190,25 +205,33 @@ func (s *Server) first(r *request) *binding.Slot { return s.table.First(r.holder
 
 // giveReserved gives what is reserved for the client, and that nobody else has now.
 func (s *Server) giveReserved(r *request, x *ia) (any bool) {
-	if r.reserved == nil {
-		return false
-	}
-	offer := func(p netip.Prefix) {
-		if slot := s.table.Find(p); slot == nil && s.isOpen(r, p) && !s.quarantine.isDeclined(p) && s.room(r, x, true) || slot != nil && r.isOwn(x, slot) {
-			s.give(r, x, p, r.reserved.subnet)
+	for _, p := range r.reserved.of(x.kind) {
+		if s.withheld(r, x, p) == None {
+			s.give(r, x, p, r.reserved.subnet, Reserved)
 			any = true
 		}
 	}
-	if x.kind == binding.Prefix {
-		for _, p := range r.reserved.Prefixes {
-			offer(p)
-		}
-		return any
-	}
-	for _, a := range r.reserved.Addresses {
-		offer(netip.PrefixFrom(a, addressBits))
-	}
 	return any
+}
+
+// withheld is why a client does not get what is reserved for it.
+func (s *Server) withheld(r *request, x *ia, p netip.Prefix) Obstacle {
+	if slot := s.table.Find(p); slot != nil {
+		if r.isOwn(x, slot) {
+			return None
+		}
+		return HeldByAnother
+	}
+	if o := s.shut(r, p); o != None {
+		return o
+	}
+	if s.quarantine.isDeclined(p) {
+		return Declined
+	}
+	if !s.room(r, x, true) {
+		return LimitMet
+	}
+	return None
 }
 
 // isOwn reports whether a lease is the client's, in that IA.
@@ -256,14 +279,14 @@ func (s *Server) replace(r *request, x *ia) bool {
 		}
 	}
 	for p := range x.named {
-		if sn := s.permitted(r, p, x.kind); sn != nil && s.isFree(r, x, p) {
-			s.give(r, x, p, sn)
+		if sn, o := s.available(r, x, p); o == None {
+			s.give(r, x, p, sn, Named)
 			return true
 		}
 	}
 	for _, pl := range r.network.pools[x.kind] {
 		if p, ok := s.search(r, x, pl, bits); ok {
-			s.give(r, x, p, pl.subnet)
+			s.give(r, x, p, pl.subnet, OtherLength)
 			return true
 		}
 	}
@@ -285,13 +308,13 @@ func (s *Server) heed(r *request, x *ia, wants int) bool {
 			continue
 		}
 		if x.given(r) < wants {
-			if sn := s.permitted(r, p, x.kind); sn != nil && s.isFree(r, x, p) && s.room(r, x, false) {
-				s.give(r, x, p, sn)
+			if sn, o := s.available(r, x, p); o == None && s.room(r, x, false) {
+				s.give(r, x, p, sn, Named)
 				continue
 			}
 		}
 		if t == dhcp6.Renew || t == dhcp6.Rebind && s.isForeign(r, x, p) {
-			s.give(r, x, p, nil)
+			s.withdraw(r, x, p, HeldByAnother)
 		}
 	}
 	return true

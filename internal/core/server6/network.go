@@ -120,12 +120,10 @@ func (n *networks) add(cfg *Config, nw *network, of *Subnet) *subnet {
 	}
 	for i := range of.Reservations {
 		v := &of.Reservations[i]
-		nw.reserve(v, sn)
-		for _, a := range v.Addresses {
-			n.reserved.Insert(netip.PrefixFrom(a, addressBits))
-		}
-		for _, p := range v.Prefixes {
-			n.reserved.Insert(p)
+		for _, some := range nw.reserve(v, sn).leases {
+			for _, p := range some {
+				n.reserved.Insert(p)
+			}
 		}
 	}
 	return sn
@@ -185,11 +183,27 @@ func (n *networks) ofRelay(layers []dhcp6.RelayMessage) *subnet {
 		if a.IsUnspecified() {
 			continue
 		}
-		if sn := n.byAddress[a]; sn != nil {
+		if sn := n.ofAddress(a); sn != nil {
 			return sn
 		}
-		if sn, ok := n.bySubnet.Lookup(a); ok {
-			return sn
+	}
+	return nil
+}
+
+// ofAddress is the subnet that a link-address tells; nil if it tells none.
+func (n *networks) ofAddress(a netip.Addr) *subnet {
+	if sn := n.byAddress[a]; sn != nil {
+		return sn
+	}
+	sn, _ := n.bySubnet.Lookup(a)
+	return sn
+}
+
+// named is the network on whose link leases are by that name; nil if there is none.
+func (n *networks) named(link string) *network {
+	for _, nw := range n.all {
+		if nw.link == link {
+			return nw
 		}
 	}
 	return nil

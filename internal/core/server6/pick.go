@@ -12,20 +12,33 @@ import (
 
 // permitted is the subnet that has a lease for the client; nil if it may not have that one (any
 // more): no pool has it, or not for clients of its classes, or it is reserved for another.
-func (s *Server) permitted(r *request, p netip.Prefix, k binding.Kind) *subnet {
+func (s *Server) permitted(r *request, p netip.Prefix, k binding.Kind) (*subnet, Obstacle) {
 	if r.reserved.lists(p, k) {
-		return r.reserved.subnet
+		return r.reserved.subnet, None
 	}
-	if pl := s.networks.poolOf(p); pl != nil && pl.kind == k && pl.subnet.network == r.network && r.mayUse(pl) && !s.networks.isReserved(p) {
-		return pl.subnet
+	pl := s.networks.poolOf(p)
+	if pl == nil || pl.kind != k || pl.subnet.network != r.network {
+		return nil, NoPool
 	}
-	return nil
+	if o := r.barrier(pl); o != None {
+		return nil, o
+	}
+	if s.networks.isReserved(p) {
+		return nil, ReservedForAnother
+	}
+	return pl.subnet, None
 }
 
-// mayUse reports whether a client may have what is in a pool. A prefix of which something is
-// excluded is for clients alone that know of Prefix Exclude (RFC 6603 section 5.2).
-func (r *request) mayUse(p *leasePool) bool {
-	return r.mayHave(p.class) && (!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))
+// barrier is why a client may not have what is in a pool. A prefix of which something is excluded
+// is for clients alone that know of Prefix Exclude (RFC 6603 section 5.2).
+func (r *request) barrier(p *leasePool) Obstacle {
+	switch {
+	case !r.mayHave(p.class):
+		return OtherClass
+	case p.exclude.IsValid() && !r.oro.Contains(dhcp6.OptionPDExclude):
+		return ExcludeUnknown
+	}
+	return None
 }
 
 // maxHints bounds how many prefixes a client gets in one IA_PD by asking for them.
@@ -94,7 +107,7 @@ func (r *request) missing(x *ia) int {
 // where there is none, or it asks for none.
 func (nw *network) nearest(r *request, bits int) (found int) {
 	for _, pl := range nw.pools[binding.Prefix] {
-		if pl.least <= bits && r.mayUse(pl) {
+		if pl.least <= bits && r.barrier(pl) == None {
 			found = max(found, min(bits, pl.most))
 		}
 	}
@@ -109,27 +122,56 @@ func (nw *network) aim(r *request, bits int) int {
 		return found
 	}
 	for _, pl := range nw.pools[binding.Prefix] {
-		if r.mayUse(pl) && (found == 0 || pl.least < found) {
+		if r.barrier(pl) == None && (found == 0 || pl.least < found) {
 			found = pl.least
 		}
 	}
 	return found
 }
 
-// isFree reports whether a lease of a pool can be given to a client that does not have it.
-func (s *Server) isFree(r *request, x *ia, p netip.Prefix) bool {
+// taken is why a lease of a pool cannot be given to a client that does not have it.
+func (s *Server) taken(r *request, x *ia, p netip.Prefix) Obstacle {
 	if w, waits := s.quarantine.waiting[p]; waits {
-		return w.of == s.placeOf(r, x) && s.isOpen(r, p)
+		if w.of != s.placeOf(r, x) {
+			return WaitsForAnother
+		}
+		return s.shut(r, p)
 	}
-	pl := s.networks.poolOf(p)
-	return pl != nil && pl.IsFree(p) && s.isOpen(r, p)
+	switch pl := s.networks.poolOf(p); {
+	case pl == nil:
+		return NoPool
+	case pl.IsFree(p):
+		return s.shut(r, p)
+	case s.quarantine.isDeclined(p):
+		return Declined
+	case s.table.Find(p) != nil:
+		return HeldByAnother
+	}
+	return Overlaps
 }
 
-// isOpen reports whether nothing but its pool can be in a lease's way: it is usable, no other IA of the
-// same answer has it, and it does not overlap with a lease that was given before the pools were changed,
-// or that its client has yet to be told to be without.
-func (s *Server) isOpen(r *request, p netip.Prefix) bool {
-	return s.usable(r, p) && !r.offers(p) && !s.table.Overlaps(p) && !s.ledger.Untold(p)
+// available is the subnet out of which a client can get a lease that it names and does not have.
+func (s *Server) available(r *request, x *ia, p netip.Prefix) (*subnet, Obstacle) {
+	sn, o := s.permitted(r, p, x.kind)
+	if o == None {
+		o = s.taken(r, x, p)
+	}
+	return sn, o
+}
+
+// shut is what beside its pool is in a lease's way: it is not usable, another IA of the same answer has
+// it, or it overlaps with a lease that was given before the pools were changed, or that its client has yet
+// to be told to be without.
+func (s *Server) shut(r *request, p netip.Prefix) Obstacle {
+	switch {
+	case !s.usable(r, p):
+		return Unusable
+	case r.offers(p) || s.table.Overlaps(p):
+		return Overlaps
+	case s.ledger.Untold(p):
+		return Untold
+	}
+	return None
 }
 
 // offers reports whether a lease is given in an IA of the same answer.
@@ -195,15 +237,15 @@ func (s *Server) room(r *request, x *ia, instead bool) bool {
 // has. A prefix has the length that the client asks for, else the next shorter one that any pool gives,
 // else the next longer one (RFC 8168 section 3.2). Where nothing is free, the client gets what has waited
 // longest for another.
-func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, bool) {
+func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, Basis) {
 	if !s.room(r, x, false) {
-		return netip.Prefix{}, nil, false
+		return netip.Prefix{}, nil, 0
 	}
 	hint, pools := r.missing(x), r.network.pools[x.kind]
 	for p := range s.quarantine.waitingFor(s.placeOf(r, x)) {
-		if (hint == 0 || p.Bits() == r.network.aim(r, hint)) && s.isOpen(r, p) {
-			if sn := s.permitted(r, p, x.kind); sn != nil {
-				return p, sn, true
+		if (hint == 0 || p.Bits() == r.network.aim(r, hint)) && s.shut(r, p) == None {
+			if sn, _ := s.permitted(r, p, x.kind); sn != nil {
+				return p, sn, Waited
 			}
 		}
 	}
@@ -212,13 +254,13 @@ func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, bool) {
 			break
 		}
 		if p, ok := s.search(r, x, pl, pl.length); ok {
-			return p, pl.subnet, true
+			return p, pl.subnet, Found
 		}
 	}
 	for bits := r.network.nearest(r, hint); bits > 0; bits = r.network.nearest(r, bits-1) {
 		for _, pl := range pools {
 			if p, ok := s.search(r, x, pl, bits); ok {
-				return p, pl.subnet, true
+				return p, pl.subnet, Found
 			}
 		}
 	}
@@ -228,16 +270,16 @@ func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, bool) {
 				continue
 			}
 			if p, ok := s.search(r, x, pl, bits); ok {
-				return p, pl.subnet, true
+				return p, pl.subnet, Found
 			}
 		}
 	}
 	for _, pl := range pools {
 		if p, ok := s.longestWaiting(r, pl); ok {
-			return p, pl.subnet, true
+			return p, pl.subnet, WaitedLongest
 		}
 	}
-	return netip.Prefix{}, nil, false
+	return netip.Prefix{}, nil, 0
 }
 
 // tries bounds how many free leases of a pool are looked at that cannot be given: our own
@@ -246,13 +288,13 @@ const tries = 32
 
 // search looks for a free lease of a length for an IA in a pool, from the IA's place on.
 func (s *Server) search(r *request, x *ia, in *leasePool, bits int) (netip.Prefix, bool) {
-	if !r.mayUse(in) {
+	if r.barrier(in) != None {
 		return netip.Prefix{}, false
 	}
 	at := s.placeOf(r, x).number
 	for range tries {
 		p, ok := in.Find(at, bits)
-		if !ok || s.isOpen(r, p) {
+		if !ok || s.shut(r, p) == None {
 			return p, ok
 		}
 		at = at*6364136223846793005 + 1442695040888963407 // any other place
@@ -262,12 +304,12 @@ func (s *Server) search(r *request, x *ia, in *leasePool, bits int) (netip.Prefi
 
 // longestWaiting is the lease of a pool that has waited longest for another client.
 func (s *Server) longestWaiting(r *request, in *leasePool) (netip.Prefix, bool) {
-	if !r.mayUse(in) {
+	if r.barrier(in) != None {
 		return netip.Prefix{}, false
 	}
 	in.trim(&s.quarantine)
 	for _, l := range in.late[:min(len(in.late), tries)] {
-		if !s.quarantine.isOver(l) && s.isOpen(r, l.lease) {
+		if !s.quarantine.isOver(l) && s.shut(r, l.lease) == None {
 			return l.lease, true
 		}
 	}

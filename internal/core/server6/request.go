@@ -73,7 +73,9 @@ type lease struct {
 	subnet           *subnet
 	preferred, valid dhcp6.Lifetime
 	exclude          netip.Prefix
-	marked           bool // taken in its pool, until the answer is written
+	marked           bool     // taken in its pool, until the answer is written
+	by               Basis    // of what is given
+	obstacle         Obstacle // of what is taken back
 }
 
 func (r *request) reset(p *inbound.Packet, at *link) {
@@ -196,11 +198,6 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 	if r.subnet == nil {
 		return effect.DropNoSubnet, false
 	}
-	r.network = r.subnet.network
-	if r.link, r.vrf, r.policy = r.at.Name, r.at.VRF, &r.at.policy; r.relay != nil {
-		r.link, r.vrf, r.policy = r.network.link, "", &s.relayed
-	}
-	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid)
 	if b, ok := r.m.Options().First(dhcp6.OptionORO); ok {
 		oro, err := dhcp6.ParseORO(b)
 		if err != nil {
@@ -210,9 +207,22 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 	}
 	_, r.accepts = r.m.Options().First(dhcp6.OptionReconfAccept)
 	r.accepts = r.accepts && known
+	s.know(r)
+	return 0, true
+}
+
+// know finds what the server has of the client: by which link and policy, which classes it is of, and
+// what is reserved for it.
+func (s *Server) know(r *request) {
+	r.network = r.subnet.network
+	if r.relay != nil {
+		r.link, r.vrf, r.policy = r.network.link, "", &s.relayed
+	} else {
+		r.link, r.vrf, r.policy = r.at.Name, r.at.VRF, &r.at.policy
+	}
+	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid)
 	s.classify(r)
 	if r.reserved = r.network.reservationOf(r); r.reserved != nil {
 		r.subnet = r.reserved.subnet
 	}
-	return 0, true
 }

@@ -15,6 +15,7 @@ type reservation struct {
 	*Reservation
 	subnet *subnet
 	place  int // in the network's configuration: the first one that matches holds
+	leases [binding.Kinds][]netip.Prefix
 }
 
 // reservations are those of a network. Each is found by one of its identifiers.
@@ -31,8 +32,13 @@ func newReservations() reservations {
 	}
 }
 
-func (all *reservations) reserve(of *Reservation, sn *subnet) {
-	v := &reservation{of, sn, all.count}
+// reserve adds a reservation of a subnet.
+func (all *reservations) reserve(of *Reservation, sn *subnet) *reservation {
+	v := &reservation{Reservation: of, subnet: sn, place: all.count}
+	v.leases[binding.Prefix] = of.Prefixes
+	for _, a := range of.Addresses {
+		v.leases[binding.Address] = append(v.leases[binding.Address], netip.PrefixFrom(a, addressBits))
+	}
 	all.count++
 	switch {
 	case len(of.DUID) > 0:
@@ -44,6 +50,7 @@ func (all *reservations) reserve(of *Reservation, sn *subnet) {
 	default:
 		all.byRelayID[string(of.RelayID)] = append(all.byRelayID[string(of.RelayID)], v)
 	}
+	return v
 }
 
 // reservationOf is what is reserved for a client in a network; nil if nothing is.
@@ -78,8 +85,7 @@ func (r *request) first(best *reservation, some []*reservation) *reservation {
 
 // isFor reports whether all identifiers match that a reservation has.
 func (v *reservation) isFor(r *request) bool {
-	return (len(v.DUID) == 0 || bytes.Equal(v.DUID, r.duid)) &&
-		(!v.LinkLayer.IsValid() || v.LinkLayer == r.linkLayer) &&
+	return v.isOf(r) &&
 		(len(v.RemoteID) == 0 || slices.ContainsFunc(r.layers, func(m dhcp6.RelayMessage) bool {
 			return has(m, dhcp6.OptionRemoteID, v.RemoteID)
 		})) &&
@@ -88,19 +94,24 @@ func (v *reservation) isFor(r *request) bool {
 		}))
 }
 
+// isOf reports whether the identifiers match that are the client's own.
+func (v *reservation) isOf(r *request) bool {
+	return (len(v.DUID) == 0 || bytes.Equal(v.DUID, r.duid)) && (!v.LinkLayer.IsValid() || v.LinkLayer == r.linkLayer)
+}
+
 // has reports whether a relay agent has added an option with that payload.
 func has(m dhcp6.RelayMessage, c dhcp6.OptionCode, payload []byte) bool {
 	b, ok := m.Options().First(c)
 	return ok && bytes.Equal(b, payload)
 }
 
-// lists reports whether a lease is among what is reserved; v may be nil.
-func (v *reservation) lists(p netip.Prefix, k binding.Kind) bool {
-	switch {
-	case v == nil:
-		return false
-	case k == binding.Address:
-		return slices.Contains(v.Addresses, p.Addr())
+// of is what is reserved of one kind; v may be nil.
+func (v *reservation) of(k binding.Kind) []netip.Prefix {
+	if v == nil {
+		return nil
 	}
-	return slices.Contains(v.Prefixes, p)
+	return v.leases[k]
 }
+
+// lists reports whether a lease is among what is reserved; v may be nil.
+func (v *reservation) lists(p netip.Prefix, k binding.Kind) bool { return slices.Contains(v.of(k), p) }

@@ -325,7 +325,7 @@ var mutations = []Mutation{
 	},
 	{
 		"", "another client gets a lease before its holder is told to be without", dir + "server6/pick.go",
-		" && !s.ledger.Untold(p)", "", serve, "TestReplacementThatIsNotKept",
+		"case s.ledger.Untold(p):", "case false:", serve, "TestReplacementThatIsNotKept",
 	},
 	{
 		"", "a client that got nothing is remembered", dir + "server6/reconfigure.go",
@@ -377,7 +377,7 @@ var mutations = []Mutation{
 	},
 	{
 		"", "a client without Prefix Exclude gets what has an exclusion", dir + "server6/pick.go",
-		"(!p.exclude.IsValid() || r.oro.Contains(dhcp6.OptionPDExclude))", "true", serve, "TestRFC6603_5_2a_Exclude",
+		"case p.exclude.IsValid() && !r.oro.Contains(dhcp6.OptionPDExclude):", "case false:", serve, "TestRFC6603_5_2a_Exclude",
 	},
 	{
 		"", "a length that clients ask for is not heeded", dir + "server6/pick.go",

@@ -79,6 +79,19 @@ func (f *Fake) ComeBack(_ context.Context, r api.ReconfigureRequest, who string)
 	return api.ReconfigureResult{Asked: 2, Refuse: 1, WayUnknown: 1}, f.Fail
 }
 
+// Why explains the leases of Alice, and what Bob would get.
+func (f *Fake) Why(_ context.Context, q api.WhyQuestion) ([]api.WhyLink, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	switch {
+	case q.Client == Alice:
+		return []api.WhyLink{why()}, f.Fail
+	case q.Link == "" && !q.LinkAddress.IsValid():
+		return nil, fmt.Errorf("%w: the client has no lease of this server", control.ErrNotFound)
+	}
+	return []api.WhyLink{whyNot(&q)}, f.Fail
+}
+
 // Peers is PeerList.
 func (f *Fake) Peers(context.Context) ([]api.Peer, error) {
 	f.Mu.Lock()
@@ -199,5 +212,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6), control.Change("reconfigure", f.ComeBack)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6), control.Change("reconfigure", f.ComeBack), control.Why(f.Why)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
 }

@@ -113,7 +113,8 @@ func (d *description) operation(s *control.Shape) object {
 	parameters := []object{}
 	for _, f := range reflect.VisibleFields(s.Asks) {
 		if !f.Anonymous {
-			parameters = append(parameters, object{"name": strings.ToLower(f.Name), "in": "query", "schema": d.schema(f.Type)})
+			name := cmp.Or(f.Tag.Get("json"), strings.ToLower(f.Name))
+			parameters = append(parameters, object{"name": name, "in": "query", "schema": d.schema(f.Type)})
 		}
 	}
 	o["parameters"] = parameters

@@ -129,6 +129,50 @@ func server6() api.Server6 {
 	}
 }
 
+// why has a lease that is held and two that are not, and one that is reserved.
+func why() api.WhyLink {
+	pools := server6().Pools
+	return api.WhyLink{
+		Link: "br-lan", Network: "2001:db8:1::/64", Subnet: netip.MustParsePrefix("2001:db8:1::/64"), Leased: true, Classes: []string{"voip"}, TakenToBeBehind: true,
+		Reservation: &api.Reservation{RemoteID: &api.RemoteID{Enterprise: 32473, ID: "port7"}, Addresses: []netip.Addr{netip.MustParseAddr("2001:db8:1::5")}},
+		Registered:  []netip.Prefix{netip.MustParsePrefix("2001:db8:1::abcd/128")},
+		IAs: []api.WhyIA{
+			{
+				Kind: "address", IAID: api.IAID{ID: 1, Known: true},
+				Leases: []api.WhyLease{
+					{Prefix: netip.MustParsePrefix("2001:db8:1::5/128"), Subnet: netip.MustParsePrefix("2001:db8:1::/64"), By: "reserved"},
+					{Prefix: netip.MustParsePrefix("2001:db8:1::1003/128"), Pool: pools[0].Name(), Refused: "another-is-reserved"},
+				},
+				Pools: []api.WhyPool{{Server6Pool: pools[0]}},
+			},
+			{
+				Kind: "prefix", IAID: api.IAID{ID: 2, Known: true},
+				Leases: []api.WhyLease{{Prefix: netip.MustParsePrefix("2001:db8:4000:100::/56"), Subnet: netip.MustParsePrefix("2001:db8:1::/64"), Pool: pools[1].Name(), By: "held"}},
+				Pools:  []api.WhyPool{{Server6Pool: pools[1], Class: "voip", Gives: true}},
+			},
+		},
+	}
+}
+
+// whyNot is of a client without leases, which gets nothing.
+func whyNot(q *api.WhyQuestion) api.WhyLink {
+	pools := server6().Pools
+	w := api.WhyLink{Link: "eth8"}
+	if q.LinkAddress.IsValid() {
+		w = api.WhyLink{
+			Link: "network/campus", Network: "campus", Subnet: netip.MustParsePrefix("2001:db8:1::/64"), Excludes: true,
+			IAs: []api.WhyIA{
+				{Kind: "address", IAID: api.IAID{ID: 1, Known: true}, Leases: []api.WhyLease{}, Pools: []api.WhyPool{{Server6Pool: pools[0], Refused: "full"}}},
+				{Kind: "prefix", IAID: api.IAID{ID: 1, Known: true}, Limit: "limit-client", Leases: []api.WhyLease{}, Pools: []api.WhyPool{}},
+			},
+		}
+		if q.Prefix.IsValid() {
+			w.Refused = "declined"
+		}
+	}
+	return w
+}
+
 func noCounts() api.LinkCounters {
 	return api.LinkCounters{Received: map[string]uint64{}, Delivered: map[string]uint64{}, Drops: map[string]uint64{}}
 }

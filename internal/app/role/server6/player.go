@@ -151,7 +151,7 @@ func (d *player) Hears(m *udp.Datagram) bool {
 
 // Routes are the server's paths.
 func (d *player) Routes() []control.Route {
-	return []control.Route{control.Look("/v1/server6", d.look), control.Change("reconfigure", d.reconfigure)}
+	return []control.Route{control.Look("/v1/server6", d.look), control.Change("reconfigure", d.reconfigure), control.Why(d.why)}
 }
 
 // Collectors are the server's figures.
