@@ -137,6 +137,8 @@ relay6:`, 1))
 	defer c4.Close()
 	_, err = c4.Obtain(labtest.Patience)
 	labtest.Need(t, err)
+	// Paths that need a query.
+	needs := map[string]string{"/v1/why": "?client=00:03:00:01:02:00:00:00:c0:01&link_address=2001:db8:77::1"}
 	call := func(method, path, body string, code int) {
 		t.Helper()
 		operation, ok := described.Paths[path][strings.ToLower(method)]
@@ -144,7 +146,7 @@ relay6:`, 1))
 			t.Errorf("%s %s is not described", method, path)
 			return
 		}
-		got, answer, err := r.Fairlead.Call(method, path, body)
+		got, answer, err := r.Fairlead.Call(method, path+needs[path], body)
 		labtest.Need(t, err)
 		if got != code {
 			t.Errorf("%s %s: %d, want %d: %s", method, path, got, code, answer)
