@@ -20,13 +20,13 @@ func TestCopiedDUIDOnTheLink(t *testing.T) {
 			r := withKea(t)
 			v := r.victim()
 			thief := r.Client(2).Play(rig.DUID(1))
-			r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
-				reply := thief.Exchange(v.says(mt))
-				if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != v.prefix || got[0].Valid == 0 {
-					t.Fatalf("the server gave the thief %v, want %s: the test shows nothing", got, v.prefix)
+			r.Rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
+				reply := thief.Exchange(v.Says(mt))
+				if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != v.Prefix || got[0].Valid == 0 {
+					t.Fatalf("the server gave the thief %v, want %s: the test shows nothing", got, v.Prefix)
 				}
 			})
-			v.unmoved()
+			v.Unmoved()
 			r.cannotUse(r.Client(2), shared, "spoofed-link-layer", v)
 		})
 	}
@@ -40,18 +40,18 @@ func TestCopiedDUIDOnAnotherLink(t *testing.T) {
 			r := withKea(t)
 			v := r.victim()
 			thief := r.far.Play(rig.DUID(1))
-			thief.Exchange(v.says(mt))
-			v.unmoved()
+			thief.Exchange(v.Says(mt))
+			v.Unmoved()
 			r.cannotUse(r.far, other, "spoofed", v)
 		})
 		t.Run("careless "+mt.String(), func(t *testing.T) {
 			r := withServer(t, always("2001:db8:1100::/56"))
 			v := r.victim()
 			thief := r.far.Play(rig.DUID(1))
-			r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
-				thief.Exchange(v.says(mt))
+			r.Rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
+				thief.Exchange(v.Says(mt))
 			})
-			v.unmoved()
+			v.Unmoved()
 			r.cannotUse(r.far, other, "spoofed", v)
 		})
 	}
@@ -73,19 +73,19 @@ func TestWithdrawalByAnAnswerToAnAttacker(t *testing.T) {
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
 	thief := r.Client(2).Play(rig.DUID(1))
-	r.Played.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.prefix})}.Answer)
-	r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
-		reply := thief.Exchange(v.says(dhcp6.Renew))
+	r.Played.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.Prefix})}.Answer)
+	r.Rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
+		reply := thief.Exchange(v.Says(dhcp6.Renew))
 		if got := script.Delegations(reply); len(got) != 1 || got[0].Valid != 0 {
 			t.Fatalf("the server gave the thief %v, want a lifetime of 0: the test shows nothing", got)
 		}
 	})
-	r.Played.Become(always(v.prefix.String()))
-	v.unmoved()
+	r.Played.Become(always(v.Prefix.String()))
+	v.Unmoved()
 	// In an answer to the victim it counts.
-	r.Played.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.prefix})}.Answer)
-	v.Renew(v.reply)
-	r.WantNoRoute(v.prefix)
+	r.Played.Become(script.Grants{Prefixes: script.Always(dhcp6.IAPrefix{Prefix: v.Prefix})}.Answer)
+	v.Renew(v.Reply)
+	r.WantNoRoute(v.Prefix)
 }
 
 // With Kea, from beginning to end: a Release in the victim's name frees the lease
@@ -95,20 +95,20 @@ func TestReleasedAndTakenAtTheServer(t *testing.T) {
 	v := r.victim()
 	copied, thief := r.Client(2).Play(rig.DUID(1)), rig.DUID(66)
 	r.mismatched(1, func() {
-		copied.Exchange(v.says(dhcp6.Release))
+		copied.Exchange(v.Says(dhcp6.Release))
 	})
 	copied.Close()
 	own := r.Client(2).Play(thief)
-	hint := dhcp6.IAPrefix{Prefix: v.prefix, Preferred: 2000, Valid: 3000}
+	hint := dhcp6.IAPrefix{Prefix: v.Prefix, Preferred: 2000, Valid: 3000}
 	advertise := own.Exchange(own.Message(dhcp6.Solicit, script.IAPD(iaid, hint)))
-	r.rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
+	r.Rises(func() int { return r.refused()["still-answers"] }, "still-answers", 1, func() {
 		reply := own.Exchange(own.Message(dhcp6.Request, serverID(advertise), script.IAPD(iaid, hint)))
-		if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != v.prefix {
-			t.Fatalf("the server gave the thief %v, want %s: the test shows nothing", got, v.prefix)
+		if got := script.Delegations(reply); len(got) != 1 || got[0].Prefix != v.Prefix {
+			t.Fatalf("the server gave the thief %v, want %s: the test shows nothing", got, v.Prefix)
 		}
 	})
-	v.compare("after the server gave it to the thief")
-	v.reachable()
+	v.Compare("after the server gave it to the thief")
+	v.Reachable()
 	r.cannotUse(r.Client(2), shared, "spoofed-link-layer", v)
 }
 
@@ -130,7 +130,7 @@ func TestCopiedDUIDUsesUpTheLimit(t *testing.T) {
 		thief.Passed()
 	})
 	v := r.victim()
-	v.unmoved()
+	v.Unmoved()
 }
 
 // numbered is a server that gives each IA_PD a prefix of its own.
@@ -138,12 +138,12 @@ var numbered = new(rig.Book).Grants().Answer
 
 // cannotUse fails if a host gets a packet with the victim's source through: the
 // filter's counter must rise by each.
-func (r *network) cannotUse(d *rig.Host, link, counter string, v *victim) {
+func (r *network) cannotUse(d *rig.Host, link, counter string, v *rig.Victim) {
 	r.T.Helper()
 	x, in := d.Throw("c0", r.Relay, link), r.Server.Listen()
-	r.rises(func() int { return r.Counter(counter) }, counter, 2, func() {
-		x.Send(v.inside.String(), lab.ServerAddress.String(), "stolen")
-		x.Send(v.prefix.Addr().Next().Next().String(), lab.ServerAddress.String(), "stolen as well")
+	r.Rises(func() int { return r.Counter(counter) }, counter, 2, func() {
+		x.Send(v.Inside.String(), lab.ServerAddress.String(), "stolen")
+		x.Send(v.Prefix.Addr().Next().Next().String(), lab.ServerAddress.String(), "stolen as well")
 	})
 	if slices.Contains(in.Got(), "stolen") || slices.Contains(in.Got(), "stolen as well") {
 		r.T.Errorf("came through: %v", in.Got())

@@ -112,12 +112,12 @@ func TestFloodFromOneHost(t *testing.T) {
 		}
 		return somebody()
 	}), func() {
-		v.unmoved()
+		v.Unmoved()
 		r.served(neighbour)
 		r.served(far)
-		v.unmoved()
+		v.Unmoved()
 	})
-	v.unmoved()
+	v.Unmoved()
 }
 
 // A host that floods its link with a new link-layer address in every frame: who
@@ -129,20 +129,20 @@ func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
 	neighbour, far := r.Client(3).Play(rig.DUID(3)), r.far.Play(rig.DUID(9))
 	for range 2 { // established
 		r.served(neighbour)
-		v.unmoved()
+		v.Unmoved()
 	}
 	before := r.Fairlead.Resident()
 	x := r.thrower(r.Client(2), "c0", shared)
 	r.beside(x, onShared, "rate-newcomers", solicits(func() net.HardwareAddr {
 		return net.HardwareAddr{2, 6, byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())}
 	}, somebody), func() {
-		v.unmoved()
+		v.Unmoved()
 		r.served(neighbour)
 		r.served(far)
-		v.unmoved()
+		v.Unmoved()
 		r.Until("the flood is long", func() bool { return r.Fairlead.Counts(shared).Drops["rate-newcomers"] > 10_000 })
 	})
-	v.unmoved()
+	v.Unmoved()
 	const most = 64 << 10
 	grown := r.Fairlead.Resident() - before
 	t.Logf("the process has grown by %d KiB", grown)
@@ -167,10 +167,10 @@ func TestFloodFromManyEstablishedLinkLayerAddresses(t *testing.T) {
 		return net.HardwareAddr{2, 6, 0, 0, 0, byte(rand.Uint32())}
 	}, somebody), func() {
 		r.served(far)
-		v.compare("while the link is full")
-		v.reachable()
+		v.Compare("while the link is full")
+		v.Reachable()
 	})
-	v.unmoved()
+	v.Unmoved()
 }
 
 // A flood on the uplink of what a server could send, from a source that is none.
@@ -178,15 +178,15 @@ func TestFloodOnTheUplink(t *testing.T) {
 	r := withServer(t, sober)
 	v := r.victim()
 	x := r.thrower(r.path, "x0", uplink)
-	forged := v.replies(r.Client(2).LinkLocal("c0"))[0]
+	forged := replies(v, r.Client(2).LinkLocal("c0"))[0]
 	datagram := x.Packet(x.Own, x.Peer, netip.AddrPortFrom(pathAddress, dhcp6.ServerPort), rig.ToRelay, forged)
 	far := r.far.Play(rig.DUID(9))
 	r.beside(x, onPath, "untrusted-server", func() []byte { return datagram }, func() {
-		v.unmoved()
+		v.Unmoved()
 		r.served(far)
-		v.unmoved()
+		v.Unmoved()
 	})
-	v.unmoved()
+	v.Unmoved()
 }
 
 // A host sends more than the relay can read. The link is set apart, and from then on
@@ -199,7 +199,7 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 	frame := solicits(func() net.HardwareAddr { return x.Own }, somebody)
 	far := r.far.Play(rig.DUID(9))
 	r.costsNoOther(shared, func() { x.Put(frame()) }, far, func(message []byte) { far.Send(message) })
-	v.unmoved()
+	v.Unmoved()
 }
 
 // The same between two point-to-point links.

@@ -39,17 +39,17 @@ func (r *network) throwAt(p place) *labtest.Thrower {
 
 // replies are Relay-replies that would harm the victim, or serve the attacker at
 // a link-local address, if the server had sent them.
-func (v *victim) replies(attacker netip.Addr) [][]byte {
+func replies(v *rig.Victim, attacker netip.Addr) [][]byte {
 	grant := func(p netip.Prefix, valid dhcp6.Lifetime) []byte {
-		return v.Message(dhcp6.Reply, serverID(v.reply), script.IAPD(iaid, dhcp6.IAPrefix{Prefix: p, Preferred: valid, Valid: valid}))
+		return v.Message(dhcp6.Reply, serverID(v.Reply), script.IAPD(iaid, dhcp6.IAPrefix{Prefix: p, Preferred: valid, Valid: valid}))
 	}
 	own := v.Own()
 	return [][]byte{
 		wrapped(attacker, grant(spare, 3000)),   // something for the attacker
-		wrapped(attacker, grant(v.prefix, 900)), // the victim's prefix for the attacker
-		wrapped(own, grant(v.prefix, 0)),        // nothing for the victim
-		wrapped(own, v.Message(dhcp6.Advertise, serverID(v.reply))),
-		wrapped(own, v.Message(dhcp6.Reconfigure, serverID(v.reply), script.Option(19, 5))),
+		wrapped(attacker, grant(v.Prefix, 900)), // the victim's prefix for the attacker
+		wrapped(own, grant(v.Prefix, 0)),        // nothing for the victim
+		wrapped(own, v.Message(dhcp6.Advertise, serverID(v.Reply))),
+		wrapped(own, v.Message(dhcp6.Reconfigure, serverID(v.Reply), script.Option(19, 5))),
 	}
 }
 
@@ -66,7 +66,7 @@ func TestForgedRelayReply(t *testing.T) {
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
 	attacker := r.Client(2).LinkLocal("c0")
-	forged := v.replies(attacker)
+	forged := replies(v, attacker)
 	served := r.Fairlead.Counts(shared).Delivered
 
 	onLink := map[place]netip.Addr{
@@ -115,7 +115,7 @@ func TestForgedRelayReply(t *testing.T) {
 	if got := r.Fairlead.Counts(shared).Delivered; !maps.Equal(got, served) {
 		t.Errorf("delivered on the victim's link: %v, before the attack %v", got, served)
 	}
-	v.unmoved()
+	v.Unmoved()
 	if got := r.RouteOf(spare); len(got) != 0 {
 		t.Errorf("a forged Relay-reply made a route: %+v", got)
 	}
@@ -130,7 +130,7 @@ func TestForgedRelayReply(t *testing.T) {
 // not show it what comes by one.
 func (r *network) asServer(at place, packets, multicast int, reason string, attack func()) {
 	r.T.Helper()
-	spoofed := func() { r.rises(func() int { return r.Counter("spoofed") }, "spoofed", packets, attack) }
+	spoofed := func() { r.Rises(func() int { return r.Counter("spoofed") }, "spoofed", packets, attack) }
 	if at == onShared {
 		spoofed()
 		return
@@ -157,13 +157,13 @@ func TestServerMessagesAndLeasequeriesOfClients(t *testing.T) {
 				own := r.at(at).Play(rig.DUID(1))
 				r.dropped(at.link, c.reason, 2*len(c.types), func() {
 					for _, mt := range c.types {
-						own.Send(v.says(mt))
-						own.SendTo(r.Relay.LinkLocal(at.link), v.says(mt))
+						own.Send(v.Says(mt))
+						own.SendTo(r.Relay.LinkLocal(at.link), v.Says(mt))
 					}
 				})
 				r.asServer(at, len(c.types), len(c.types), c.reason, func() {
 					for _, mt := range c.types {
-						x.ToRelays(x.Own, lab.ServerAddress, v.says(mt))
+						x.ToRelays(x.Own, lab.ServerAddress, v.Says(mt))
 					}
 				})
 				own.Passed()
@@ -173,7 +173,7 @@ func TestServerMessagesAndLeasequeriesOfClients(t *testing.T) {
 					t.Errorf("the server was given a %v of a client", q.Message.Type())
 				}
 			}
-			v.unmoved()
+			v.Unmoved()
 		})
 	}
 }
@@ -184,7 +184,7 @@ func TestForgedRelayForward(t *testing.T) {
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
 	asked := len(r.Played.Received())
-	solicit := v.says(dhcp6.Solicit)
+	solicit := v.Says(dhcp6.Solicit)
 	layer := func(link, peer netip.Addr, message []byte) []byte {
 		return slices.Concat(dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, link, peer),
 			script.Option(dhcp6.OptionInterfaceID, []byte(shared)...), script.Option(dhcp6.OptionClientLinkLayer, 0, 1, 2, 0, 0, 0, 0xc0, 1),
@@ -193,7 +193,7 @@ func TestForgedRelayForward(t *testing.T) {
 	own := v.Own()
 	forged := [][]byte{
 		layer(lab.LinkAddress(1), own, solicit),
-		layer(netip.IPv6Unspecified(), own, v.says(dhcp6.Release)), // as a lightweight relay
+		layer(netip.IPv6Unspecified(), own, v.Says(dhcp6.Release)), // as a lightweight relay
 		layer(lab.LinkAddress(9), lab.LinkAddress(1), layer(lab.LinkAddress(1), own, solicit)),
 	}
 	ways := map[string]int{shared: 3, other: 2, aside: 1, uplink: 1}
@@ -217,7 +217,7 @@ func TestForgedRelayForward(t *testing.T) {
 			}
 		})
 	}
-	v.unmoved()
+	v.Unmoved()
 	for _, q := range r.Played.Received()[asked:] {
 		if string(q.Inner) == string(solicit) || len(q.Relays) != 1 {
 			t.Errorf("the server was given what a forged relay said: %d layers, %v", len(q.Relays), q.Message.Type())
@@ -235,12 +235,12 @@ func TestClientsWhereThereAreNone(t *testing.T) {
 		x := r.throwAt(at)
 		r.dropped(at.link, "not-client-link", 2, func() {
 			for _, mt := range []dhcp6.MessageType{dhcp6.Solicit, dhcp6.Release} {
-				x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(source, dhcp6.ClientPort), rig.ToRelay, v.says(mt))
+				x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(source, dhcp6.ClientPort), rig.ToRelay, v.Says(mt))
 			}
 		})
-		x.ToRelays(x.Own, r.at(at).LinkLocal(at.end), v.says(dhcp6.Solicit)) // which it does not even listen for
+		x.ToRelays(x.Own, r.at(at).LinkLocal(at.end), v.Says(dhcp6.Solicit)) // which it does not even listen for
 	}
-	v.unmoved()
+	v.Unmoved()
 	if got := r.Played.Received()[asked:]; slices.ContainsFunc(got, func(q script.Request) bool { return q.Message.Type() != dhcp6.Renew }) {
 		t.Errorf("the server was given %d messages, want the victim's renewal alone", len(got))
 	}

@@ -148,7 +148,7 @@ func TestOddPackets(t *testing.T) {
 	if got := r.Fairlead.Counts(other).Received["information-request"] - before.Received["information-request"]; got < passed+2 {
 		t.Errorf("%d messages counted, want %d at least", got, passed+2)
 	}
-	v.unmoved()
+	v.Unmoved()
 	if r.Fairlead.Proc().Pid() != pid || !r.Fairlead.Proc().Running() || strings.Contains(r.Fairlead.Log(), "panic") {
 		t.Error("the relay has panicked or ended")
 	}

@@ -34,8 +34,8 @@ func TestGrantOfWhatIsNotTheServersToGive(t *testing.T) {
 	r.Played.Become(always(append(slices.Concat(reserved, overlapping), spare.String())...))
 	thief := r.Client(2).Play(rig.DUID(66))
 	count := func(reason string) func() int { return func() int { return r.refused()[reason] } }
-	r.rises(count("not-delegable"), "not-delegable", len(reserved), func() {
-		r.rises(count("overlap"), "overlap", len(overlapping), func() {
+	r.Rises(count("not-delegable"), "not-delegable", len(reserved), func() {
+		r.Rises(count("overlap"), "overlap", len(overlapping), func() {
 			reply := thief.Obtain(iaid)
 			if got := len(script.Delegations(reply)); got != len(reserved)+len(overlapping)+1 {
 				t.Fatalf("the server's Reply has %d prefixes: the test shows nothing", got)
@@ -43,11 +43,11 @@ func TestGrantOfWhatIsNotTheServersToGive(t *testing.T) {
 		})
 	})
 	r.WantRouteVia(spare, thief.Own().String(), shared) // what is free is the server's to give
-	if got := r.Routed(); !slices.Equal(got, []string{v.prefix.String(), spare.String()}) {
-		t.Errorf("routed: %v, want %s and %s", got, v.prefix, spare)
+	if got := r.Routed(); !slices.Equal(got, []string{v.Prefix.String(), spare.String()}) {
+		t.Errorf("routed: %v, want %s and %s", got, v.Prefix, spare)
 	}
-	r.Played.Become(always(v.prefix.String()))
-	v.unmoved()
+	r.Played.Become(always(v.Prefix.String()))
+	v.Unmoved()
 	thief.Release(r.replyWith(thief, spare))
 	r.WantNoRoute(spare)
 	if after := unrelated(); after != before {

@@ -31,7 +31,7 @@ func TestOneHostAsksForAll(t *testing.T) {
 		}
 	})
 	v := r.victim()
-	v.unmoved()
+	v.Unmoved()
 	mine := 0
 	for _, one := range r.Routes() {
 		if one.Gateway == own {
@@ -58,7 +58,7 @@ func TestOneHostWithManyLinkLayerAddresses(t *testing.T) {
 		return slices.Concat(dhcp6.AppendClientID(m, rig.DUID(100+i)), rapid, script.IAPD(iaid))
 	}
 	count := func() int { return r.refused()["limit-link"] }
-	r.rises(count, "limit-link", 40-7, func() {
+	r.Rises(count, "limit-link", 40-7, func() {
 		for i := range 40 {
 			source := netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 14: 1, 15: byte(i)})
 			x.ToRelays(net.HardwareAddr{2, 0x66, 0, 0, 0, byte(i)}, source, solicit(i))
@@ -67,11 +67,11 @@ func TestOneHostWithManyLinkLayerAddresses(t *testing.T) {
 	if got := len(r.Routed()); got != 8 {
 		t.Errorf("%d routes, want 8: the victim's and 7", got)
 	}
-	v.unmoved()
+	v.Unmoved()
 
 	// From one link-layer address it gets its share.
 	far := r.far.Throw("c0", r.Relay, other)
-	r.rises(func() int { return r.refused()["limit-host"] }, "limit-host", 8-4, func() {
+	r.Rises(func() int { return r.refused()["limit-host"] }, "limit-host", 8-4, func() {
 		for i := range 8 {
 			source := netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 14: 2, 15: byte(i)})
 			far.ToRelays(far.Own, source, solicit(60+i))

@@ -21,12 +21,12 @@ func TestOnThePathWithTheServersAddress(t *testing.T) {
 	attacker := r.Client(2).LinkLocal("c0")
 	forge := func(to netip.Addr, duid dhcp6.DUID, prefixes ...dhcp6.IAPrefix) {
 		m := dhcp6.AppendClientID(dhcp6.AppendMessageHeader(nil, dhcp6.Reply, 0xbad), duid)
-		m = slices.Concat(m, serverID(v.reply), script.IAPD(iaid, prefixes...))
+		m = slices.Concat(m, serverID(v.Reply), script.IAPD(iaid, prefixes...))
 		x.Datagram(x.Own, x.Peer, netip.AddrPortFrom(lab.ServerAddress, dhcp6.ServerPort), rig.ToRelay, wrapped(to, m))
 	}
 	long := func(text string) dhcp6.IAPrefix { return rig.Long(netip.MustParsePrefix(text)) }
 	count := func(reason string) func() int { return func() int { return r.refused()[reason] } }
-	inside, err := v.prefix.Addr().Prefix(60)
+	inside, err := v.Prefix.Addr().Prefix(60)
 	r.Need(err)
 	for _, c := range []struct {
 		reason string
@@ -37,13 +37,13 @@ func TestOnThePathWithTheServersAddress(t *testing.T) {
 			forge(attacker, rig.DUID(66), long("::/0"), long("2001:db8:1::/64"), long("2001:db8:ff::/56"), long("2001:db8:2000::/56"))
 		}},
 		{"overlap", 1, func() { forge(attacker, rig.DUID(66), long(inside.String())) }},
-		{"still-answers", 1, func() { forge(attacker, rig.DUID(66), long(v.prefix.String())) }},
-		{"still-answers", 1, func() { forge(attacker, rig.DUID(1), long(v.prefix.String())) }},
-		{"still-answers", 1, func() { forge(attacker, rig.DUID(1), dhcp6.IAPrefix{Prefix: v.prefix}) }},
+		{"still-answers", 1, func() { forge(attacker, rig.DUID(66), long(v.Prefix.String())) }},
+		{"still-answers", 1, func() { forge(attacker, rig.DUID(1), long(v.Prefix.String())) }},
+		{"still-answers", 1, func() { forge(attacker, rig.DUID(1), dhcp6.IAPrefix{Prefix: v.Prefix}) }},
 	} {
-		r.rises(count(c.reason), c.reason, c.by, c.attack)
+		r.Rises(count(c.reason), c.reason, c.by, c.attack)
 	}
-	v.unmoved()
+	v.Unmoved()
 	if got := r.Routed(); len(got) != 1 {
 		t.Errorf("routed: %v, want the victim's prefix alone", got)
 	}
@@ -53,5 +53,5 @@ func TestOnThePathWithTheServersAddress(t *testing.T) {
 	free := long("2001:db8:11ff:ff00::/56")
 	forge(attacker, rig.DUID(66), free)
 	r.WantRouteVia(free.Prefix, attacker.String(), shared)
-	v.unmoved()
+	v.Unmoved()
 }

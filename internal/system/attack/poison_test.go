@@ -22,7 +22,7 @@ func TestVictimsAddressIsContested(t *testing.T) {
 	r.Played.Become(nil)
 	poisoned := r.poison()
 	for range 3 {
-		v.unmoved()
+		v.Unmoved()
 	}
 	if poisoned.Load() == 0 {
 		t.Error("no message was poisoned: the test shows nothing")
@@ -37,13 +37,13 @@ func TestVictimsAddressIsContestedFromTheBeginning(t *testing.T) {
 	r := withServer(t, nil)
 	poisoned := r.poison()
 	v := r.victim()
-	v.unmoved()
+	v.Unmoved()
 	if poisoned.Load() == 0 {
 		t.Error("no message was poisoned: the test shows nothing")
 	}
 	x := r.thrower(r.Client(2), "c0", shared)
-	r.mismatched(1, func() { x.ToRelays(x.Own, v.Own(), v.says(dhcp6.Release)) })
-	v.unmoved()
+	r.mismatched(1, func() { x.ToRelays(x.Own, v.Own(), v.Says(dhcp6.Release)) })
+	v.Unmoved()
 	r.cannotUse(r.far, other, "spoofed", v)
 }
 

@@ -14,10 +14,10 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// mismatched is rises for Releases that are not the holder's.
+// mismatched is Rises for Releases that are not the holder's.
 func (r *network) mismatched(by int, attack func()) {
 	r.T.Helper()
-	r.rises(func() int { return r.refused()["release-mismatch"] }, "release-mismatch", by, attack)
+	r.Rises(func() int { return r.refused()["release-mismatch"] }, "release-mismatch", by, attack)
 }
 
 // A Release, or a Decline, in the victim's name: from the attackers' own
@@ -27,17 +27,17 @@ func TestSpoofedRelease(t *testing.T) {
 	v := r.victim()
 	near, far := r.Client(2).Play(rig.DUID(1)), r.far.Play(rig.DUID(1))
 	r.mismatched(3, func() {
-		near.Send(v.says(dhcp6.Release))
-		near.Send(v.Message(dhcp6.Release, serverID(v.reply), script.IAPD(iaid))) // that names none
-		near.Send(v.says(dhcp6.Decline))
-		far.Send(v.says(dhcp6.Release))
+		near.Send(v.Says(dhcp6.Release))
+		near.Send(v.Message(dhcp6.Release, serverID(v.Reply), script.IAPD(iaid))) // that names none
+		near.Send(v.Says(dhcp6.Decline))
+		far.Send(v.Says(dhcp6.Release))
 		near.Passed()
 		far.Passed()
 	})
-	v.unmoved()
+	v.Unmoved()
 	// The victim's own counts: the messages were no nonsense.
-	v.Release(v.reply)
-	r.WantNoRoute(v.prefix)
+	v.Release(v.Reply)
+	r.WantNoRoute(v.Prefix)
 }
 
 // The same with the victim's IPv6 source and the attacker's own link-layer
@@ -70,12 +70,12 @@ func TestSpoofedReleaseFromTheVictimsAddress(t *testing.T) {
 			v := r.victim()
 			x := r.thrower(r.Client(2), "c0", shared)
 			heard := r.Server.Record("s0", "ip6")
-			release := v.says(dhcp6.Release)
+			release := v.Says(dhcp6.Release)
 			if name == "in fragments" { // as a message that needs them
 				release = slices.Concat(release, script.Option(40000, make([]byte, 1400)...))
 			}
 			r.mismatched(1, func() { send(r, x, v.Own(), release) })
-			v.unmoved()
+			v.Unmoved()
 			// It went on to the server all the same: what a relay knows of a client
 			// stops no message.
 			r.Until("the server hears the Release", func() bool {
@@ -98,9 +98,9 @@ func TestReleasePutTogetherFromTwoHosts(t *testing.T) {
 	r := withKea(t)
 	v := r.victim()
 	x := r.thrower(r.Client(2), "c0", shared)
-	own := r.thrower(v.node, "c0", shared)
+	own := r.thrower(v.Node, "c0", shared)
 	source := v.Own()
-	release := slices.Concat(v.says(dhcp6.Release), script.Option(40000, make([]byte, 1400)...))
+	release := slices.Concat(v.Says(dhcp6.Release), script.Option(40000, make([]byte, 1400)...))
 	const half = 1024
 	parts := func(by *thrower, id uint32, message []byte) [][]byte {
 		all := segment(source, message)
@@ -111,15 +111,15 @@ func TestReleasePutTogetherFromTwoHosts(t *testing.T) {
 			order.first.Put(parts(order.first, uint32(id), release)[0])
 			order.last.Put(parts(order.last, uint32(id), release)[1])
 		})
-		v.unmoved()
+		v.Unmoved()
 	}
 	// Beside fragments of the attacker that have other identifications.
-	noise := slices.Concat(v.says(dhcp6.Renew), script.Option(40000, make([]byte, 1400)...))
+	noise := slices.Concat(v.Says(dhcp6.Renew), script.Option(40000, make([]byte, 1400)...))
 	x.Put(parts(x, 8, noise)[0])
 	for _, f := range parts(own, 9, release) {
 		own.Put(f)
 	}
-	r.WantNoRoute(v.prefix)
+	r.WantNoRoute(v.Prefix)
 }
 
 // repeating is a server that says of the victim's prefix, also in the answer to a
@@ -133,13 +133,13 @@ func repeating(p netip.Prefix) script.Answer {
 func TestAnswerToAReleaseRepeatsThePrefix(t *testing.T) {
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
-	r.Played.Become(repeating(v.prefix))
-	reply := v.Release(v.reply)
+	r.Played.Become(repeating(v.Prefix))
+	reply := v.Release(v.Reply)
 	if got := script.Delegations(reply); len(got) != 1 || got[0].Valid == 0 {
-		t.Fatalf("the answer to the Release has %v, want %s: the test shows nothing", got, v.prefix)
+		t.Fatalf("the answer to the Release has %v, want %s: the test shows nothing", got, v.Prefix)
 	}
 	r.Until("the repeated grant is counted", func() bool { return r.refused()["answers-release"] > 0 })
-	r.WantNoRoute(v.prefix)
+	r.WantNoRoute(v.Prefix)
 }
 
 // A neighbour has heard a client's Request and sends a Release with its

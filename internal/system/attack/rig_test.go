@@ -144,22 +144,8 @@ func (r *network) refused() map[string]int {
 	return shown.Refusals
 }
 
-// rises carries out an attack and waits until a counter has risen by exactly
-// what it sent.
-func (r *network) rises(count func() int, what string, by int, attack func()) {
-	r.T.Helper()
-	before := count()
-	attack()
-	if err := lab.Until(labtest.Patience, what+" is counted", func() bool { return count() >= before+by }); err != nil {
-		r.T.Fatalf("%v: %d counted, want %d", err, count()-before, by)
-	}
-	if got := count() - before; got != by {
-		r.T.Errorf("%s: %d counted, want %d", what, got, by)
-	}
-}
-
-// dropped is rises for the drops on a link.
+// dropped is Rises for the drops on a link.
 func (r *network) dropped(link, reason string, by int, attack func()) {
 	r.T.Helper()
-	r.rises(func() int { return r.Fairlead.Counts(link).Drops[reason] }, reason+" on "+link, by, attack)
+	r.Rises(func() int { return r.Fairlead.Counts(link).Drops[reason] }, reason+" on "+link, by, attack)
 }

@@ -32,12 +32,12 @@ func TestSpoofedSources(t *testing.T) {
 	}
 	stops := func(counter string, at place, sources ...string) {
 		t.Helper()
-		r.rises(func() int { return r.Counter(counter) }, counter+" from "+at.link, len(sources), func() { throw(at, sources...) })
+		r.Rises(func() int { return r.Counter(counter) }, counter+" from "+at.link, len(sources), func() { throw(at, sources...) })
 	}
 	invented := []string{"2001:db8:1234::1", "2a00::1", lab.ServerAddress.String(), lab.RelayAddress.String(), lab.CoreAddress.String(), "::ffff:192.0.2.1"}
-	stops("spoofed-link-layer", onShared, v.inside.String(), v.prefix.Addr().String())
+	stops("spoofed-link-layer", onShared, v.Inside.String(), v.Prefix.Addr().String())
 	stops("spoofed", onShared, append(invented, own[onOther], "2001:db8:9::66")...)
-	stops("spoofed", onOther, append(invented, v.inside.String(), own[onShared], "2001:db8:1::66")...)
+	stops("spoofed", onOther, append(invented, v.Inside.String(), own[onShared], "2001:db8:1::66")...)
 	if got := in.Got(); len(got) != 0 {
 		t.Errorf("came through: %v", got)
 	}
@@ -46,7 +46,7 @@ func TestSpoofedSources(t *testing.T) {
 	for _, s := range []string{own[onShared], own[onOther], "2001:db8:1::66", "2001:db8:9::66"} {
 		in.Wait("from " + s)
 	}
-	v.unmoved()
+	v.Unmoved()
 	r.toldOfSpoofing(onShared.link, len(invented)+4)
 	r.toldOfSpoofing(onOther.link, len(invented)+3)
 }
