@@ -26,9 +26,11 @@ const (
 	Wide          ClientKind = "dhcp6c"
 	DibblerClient ClientKind = "dibbler-client"
 	Dhclient      ClientKind = "dhclient"
+	// Networkd asks for one address and one prefix, and sends no Release.
+	Networkd ClientKind = "systemd-networkd"
 )
 
-// ClientKinds lists all clients.
+// ClientKinds lists the clients that can do all that tests ask of one.
 var ClientKinds = []ClientKind{Dhcpcd, Wide, DibblerClient, Dhclient}
 
 // ClientConfig says what a client asks for. The zero value asks on c0 for one
@@ -77,7 +79,7 @@ const (
 )
 
 var programs = map[ClientKind]program{
-	Dhcpcd: dhcpcd{}, Wide: wide{}, DibblerClient: dibbler{}, Dhclient: dhclient{},
+	Dhcpcd: dhcpcd{}, Wide: wide{}, DibblerClient: dibbler{}, Dhclient: dhclient{}, Networkd: networkd{},
 }
 
 // StartClient starts a client in the node. It does not wait for a lease.
@@ -162,7 +164,7 @@ func (c *Client) Renew() error { return c.program.ask(c, renew) }
 // and started again for that.
 func (c *Client) Rebind() error { return c.program.ask(c, rebind) }
 
-// Release makes the client send a Release and end. All clients can.
+// Release makes the client send a Release and end. All clients can but systemd-networkd.
 func (c *Client) Release() error { return c.program.ask(c, release) }
 
 // Crash ends the program at once, without a Release.

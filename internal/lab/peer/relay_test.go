@@ -10,8 +10,14 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// dnsmasq leases an address to a client behind dhcrelay.
+// dnsmasq leases an address to a client behind each relay.
 func TestRelayAndAddresses(t *testing.T) {
+	for _, kind := range []peer.RelayKind{peer.Dhcrelay6, peer.DnsmasqRelay6} {
+		t.Run(string(kind), func(t *testing.T) { relayAndAddresses(t, kind) })
+	}
+}
+
+func relayAndAddresses(t *testing.T, kind peer.RelayKind) {
 	n := lab.ForTest(t)
 	var nodes [3]*lab.Node
 	for i, name := range []string{"c", "r", "s"} {
@@ -30,7 +36,7 @@ func TestRelayAndAddresses(t *testing.T) {
 		Interface: "s0", Address: server, Timers: peer.LongTimers, Links: []peer.Served{{Link: link}},
 	})
 	need(t, err)
-	relay, err := peer.StartRelay(r, peer.RelayConfig{Down: "d1", Up: "u0", Server: server})
+	relay, err := peer.StartRelay(r, kind, peer.RelayConfig{Down: map[string]netip.Addr{"d1": netip.MustParseAddr("2001:db8:1::1")}, Up: "u0", Server: server})
 	need(t, err)
 	client, err := script.StartClient(c, script.ClientConfig{DUID: dhcp6.DUID{0, 3, 0, 1, 2, 0, 0, 0, 0, 1}})
 	need(t, err)

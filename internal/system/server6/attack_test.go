@@ -30,8 +30,7 @@ type attacked struct {
 func attack(t *testing.T, subnet1 string, linkKeys ...string) *attacked {
 	t.Helper()
 	r := rig.Build(t, lab.Plan{Clients: 3, Access: lab.Switch})
-	text := strings.Replace(central(0), lab.RelayAddress.String(), lab.CoreAddress.String(), 1)
-	text = strings.Replace(text, "s0", "u0", 1)
+	text := strings.Replace(central(0, lab.CoreAddress), "s0", "u0", 1)
 	text = strings.Replace(text, "  subnets:\n", "  links:\n    - match: br0\n      filter: strict\n"+keys(linkKeys)+"  subnets:\n", 1)
 	r.Prepare(text + subnet1 + subnet(2))
 	r.Fairlead.Start()

@@ -2,6 +2,7 @@ package server6_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,58 +13,82 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// central is a server that takes messages of the relay agent of the laboratory alone, for the
-// clients of some links.
-func central(links int) string {
-	text := rig.NoMetrics + fmt.Sprintf(`peers:
-  - name: access
-    address: %s
-    role: relay
-    interfaces: [s0]
-    protection: none
-server6:
+// central is a server for the clients of some links, which takes messages of relay agents with these
+// addresses alone.
+func central(links int, agents ...netip.Addr) string {
+	text := rig.NoMetrics + "peers:\n"
+	for i, address := range agents {
+		text += fmt.Sprintf("  - {name: access%d, address: %q, role: relay, interfaces: [s0], protection: none}\n", i+1, address)
+	}
+	text += `server6:
   lifetimes: {preferred: 2000s, valid: 3000s}
   subnets:
-`, lab.RelayAddress)
+`
 	for i := 1; i <= links; i++ {
 		text += subnet(i)
 	}
 	return text
 }
 
-// Behind our own relay and behind ISC dhcrelay the server finds the subnet of each client, and the
-// answers come back to it.
+// Behind our own relay and behind those of others the server finds the subnet of each client of
+// others, and the answers come back to it.
 func TestBehindRelays(t *testing.T) {
+	kinds := append(peer.ClientKinds, peer.Networkd)
+	links := len(kinds)
+	down, agents := make(map[string]netip.Addr), []netip.Addr{lab.RelayAddress}
+	for i := 1; i <= links; i++ {
+		down[fmt.Sprintf("d%d", i)] = lab.LinkAddress(i)
+		agents = append(agents, lab.LinkAddress(i)) // dnsmasq sends from there
+	}
+	foreign := func(kind peer.RelayKind) func(*rig.Rig) {
+		return func(r *rig.Rig) {
+			_, err := peer.StartRelay(r.Relay.Node, kind, peer.RelayConfig{Down: down, Up: "u0", Server: lab.ServerAddress})
+			r.Need(err)
+		}
+	}
 	for name, begin := range map[string]func(*rig.Rig){
 		"fairlead": func(r *rig.Rig) {
 			r.Prepare(r.Standard())
 			r.Fairlead.Start()
 		},
-		"dhcrelay": func(r *rig.Rig) {
-			r.Need(func() error {
-				_, err := peer.StartRelay(r.Relay.Node, peer.RelayConfig{Down: r.Downlink(1), Up: "u0", Server: lab.ServerAddress})
-				return err
-			}())
-		},
+		"dhcrelay": foreign(peer.Dhcrelay6),
+		"dnsmasq":  foreign(peer.DnsmasqRelay6),
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.Build(t, lab.Plan{Clients: 1})
-			server := r.Server.Fairlead(relay.Config{Text: central(1)})
+			r := rig.Build(t, lab.Plan{Clients: links})
+			server := r.Server.Fairlead(relay.Config{Text: central(links, agents...)})
 			server.Start()
 			begin(r)
-			client := r.Client(1).Foreign(peer.Dhcpcd, peer.ClientConfig{})
-			got := client.Await(1)
+			var clients []*rig.Foreign
+			for i, kind := range kinds {
+				clients = append(clients, r.Client(i+1).Foreign(kind, peer.ClientConfig{}))
+			}
+			var all []netip.Prefix
+			for i, client := range clients {
+				got := client.Await(1)[0]
+				if !lab.Delegable(i + 1).Contains(got.Addr()) {
+					t.Errorf("%s got %v, want a part of %v", client.Kind, got, lab.Delegable(i+1))
+				}
+				if name == "fairlead" {
+					r.WantRoute(got, i+1)
+				}
+				all = append(all, got)
+			}
 			addresses, prefixes := leases(server)
-			if len(addresses) != 1 || !lab.Link(1).Contains(addresses[0].Addr()) || !slices.Equal(prefixes, got) {
-				t.Errorf("the server has the leases %v and %v, the client %v", addresses, prefixes, got)
+			if len(addresses) != links || !slices.Equal(sorted(prefixes), sorted(all)) {
+				t.Errorf("the server has the leases %v and %v, the clients %v", addresses, prefixes, all)
 			}
-			if name == "fairlead" {
-				r.WantRoute(got[0], 1)
+			for i := range clients {
+				if !slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return lab.Link(i + 1).Contains(p.Addr()) }) {
+					t.Errorf("no address of %v among %v", lab.Link(i+1), addresses)
+				}
 			}
-			client.Release()
-			r.Until("the server knows of the release", func() bool {
+			for i := range peer.ClientKinds { // networkd releases nothing
+				clients[i].Release()
+			}
+			r.Until("the server knows of the releases", func() bool {
 				_, left := leases(server)
-				return len(left) == 0
+				return slices.Equal(left, all[len(peer.ClientKinds):])
 			})
 		})
 	}
@@ -73,9 +98,9 @@ func TestBehindRelays(t *testing.T) {
 // relay agent's uplink.
 func TestBehindARelayThatAsksAllServers(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 1})
-	server := r.Core.Fairlead(relay.Config{Text: strings.Replace(central(1), "[s0]", "[k0]", 1)})
+	server := r.Core.Fairlead(relay.Config{Text: strings.Replace(central(1, lab.RelayAddress), "[s0]", "[k0]", 1)})
 	server.Start()
-	_, err := peer.StartRelay(r.Relay.Node, peer.RelayConfig{Down: r.Downlink(1), Up: "u0"})
+	_, err := peer.StartRelay(r.Relay.Node, peer.Dhcrelay6, peer.RelayConfig{Down: map[string]netip.Addr{r.Downlink(1): {}}, Up: "u0"})
 	r.Need(err)
 	got := r.Client(1).Foreign(peer.Dhcpcd, peer.ClientConfig{}).Await(1)
 	if _, prefixes := leases(server); !slices.Equal(prefixes, got) {

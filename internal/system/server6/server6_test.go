@@ -56,31 +56,49 @@ func leases(p *rig.Program) (addresses, prefixes []netip.Prefix) {
 	return addresses, prefixes
 }
 
-// Clients of others get an address and a prefix from the server on their link, keep them over a
-// restart of theirs, and release them.
+// served is a client of others that has an address and a prefix from the server on its link.
+func served(t *testing.T, kind peer.ClientKind) (r *rig.Rig, client *rig.Foreign, prefix netip.Prefix) {
+	r = rig.Build(t, lab.Plan{Clients: 1})
+	r.Prepare(direct(1))
+	r.Fairlead.Start()
+	client = r.Client(1).Foreign(kind, peer.ClientConfig{})
+	prefix = client.Await(1)[0]
+	if !lab.Delegable(1).Contains(prefix.Addr()) || prefix.Bits() != 56 {
+		t.Errorf("the client got %v, want a /56 of %v", prefix, lab.Delegable(1))
+	}
+	r.WantRoute(prefix, 1)
+	addresses, prefixes := leases(r.Fairlead)
+	if len(addresses) != 1 || !lab.Link(1).Contains(addresses[0].Addr()) || !slices.Equal(prefixes, []netip.Prefix{prefix}) {
+		t.Errorf("the server has the leases %v and %v, the client %v", addresses, prefixes, prefix)
+	}
+	return r, client, prefix
+}
+
+// Clients of others get an address and a prefix from the server on their link, and release them.
 func TestClientsOfOthers(t *testing.T) {
 	for _, kind := range peer.ClientKinds {
 		t.Run(string(kind), func(t *testing.T) {
-			r := rig.Build(t, lab.Plan{Clients: 1})
-			r.Prepare(direct(1))
-			r.Fairlead.Start()
-			client := r.Client(1).Foreign(kind, peer.ClientConfig{})
-			got := client.Await(1)
-			if !lab.Delegable(1).Contains(got[0].Addr()) || got[0].Bits() != 56 {
-				t.Errorf("the client got %v, want a /56 of %v", got, lab.Delegable(1))
-			}
-			r.WantRoute(got[0], 1)
-			addresses, prefixes := leases(r.Fairlead)
-			if len(addresses) != 1 || !lab.Link(1).Contains(addresses[0].Addr()) || !slices.Equal(prefixes, got) {
-				t.Errorf("the server has the leases %v and %v, the client %v", addresses, prefixes, got)
-			}
+			r, client, prefix := served(t, kind)
 			client.Release()
 			r.Until("the server knows of the release", func() bool {
 				_, left := leases(r.Fairlead)
 				return len(left) == 0
 			})
-			r.WantNoRoute(got[0])
+			r.WantNoRoute(prefix)
 		})
+	}
+}
+
+// systemd-networkd gives an address of its prefix to its home network, which is reached, and has the
+// same prefix again after it was started anew.
+func TestNetworkd(t *testing.T) {
+	r, client, prefix := served(t, peer.Networkd)
+	r.Server.Reaches(netip.Addr{}, client.Inside())
+	r.Need(client.Proc().Stop())
+	r.Until("the prefix is gone from the client", func() bool { return len(client.Prefixes()) == 0 })
+	r.Need(client.Start())
+	if again := client.Await(1)[0]; again != prefix {
+		t.Errorf("started anew, the client got %v, want %v", again, prefix)
 	}
 }
 

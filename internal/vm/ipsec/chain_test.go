@@ -122,7 +122,7 @@ func TestRFC8213_3_HopByHop(t *testing.T) {
 // ours. RFC 8213 3a and 3f.
 func TestRFC8213_3_ForeignRelayBelow(t *testing.T) {
 	h := newChain(t, true)
-	_, err := peer.StartRelay(h.a.Node, peer.RelayConfig{Down: "d1", Up: "u0", Server: h.below})
+	_, err := peer.StartRelay(h.a.Node, peer.Dhcrelay6, peer.RelayConfig{Down: map[string]netip.Addr{"d1": {}}, Up: "u0", Server: h.below})
 	h.Need(err)
 	h.obtains()
 }
