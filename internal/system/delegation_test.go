@@ -10,9 +10,9 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// TestDelegation: every client gets two prefixes from every server through the
-// relay, the prefixes are reached from the core while they last, and what is on
-// the wire is in order. RFC 8987 G-1, G-2, R-1, R-2.
+// TestDelegation shows that every client gets two prefixes from every server through the relay,
+// that the prefixes can be reached from the core as long as they last, and that the messages on
+// the wire are well formed. RFC 8987 G-1, G-2, R-1, R-2.
 func TestDelegation(t *testing.T) {
 	for _, server := range peer.ServerKinds {
 		t.Run(string(server), func(t *testing.T) {

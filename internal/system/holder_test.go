@@ -9,9 +9,9 @@ import (
 	"fairlead/internal/lab/peer"
 )
 
-// TestClientWithASecondLinkLocalAddress: a client that holds a prefix gets a second
-// link-local address, renews from it, and releases from it: to the relay it is the
-// same client. RFC 8987 G-8, G-9, R-1.
+// TestClientWithASecondLinkLocalAddress shows that a client that has a prefix, gets a second
+// link-local address, renews from it, and releases from it, is the same client for the relay. RFC
+// 8987 G-8, G-9, R-1.
 func TestClientWithASecondLinkLocalAddress(t *testing.T) {
 	for _, kind := range []peer.ClientKind{peer.Dhcpcd, peer.Wide} {
 		t.Run(string(kind), func(t *testing.T) {

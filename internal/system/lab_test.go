@@ -19,8 +19,8 @@ import (
 	"fairlead/internal/lab/routing"
 )
 
-// machine describes what foreign programs could have changed outside their
-// namespaces: files where they like to write, links, routes and filters.
+// machine describes what programs of others could have changed outside their namespaces: files in
+// their usual folders, links, routes and filters.
 func machine(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -38,7 +38,7 @@ func machine(t *testing.T) string {
 				return err
 			}
 			if path == folder && entry.IsDir() {
-				return nil // that it is there says nothing: FRR makes its own where a package has not
+				return nil // that this exists means nothing: FRR makes it if no package has
 			}
 			size := info.Size()
 			if entry.IsDir() {
@@ -66,15 +66,15 @@ func machine(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(mounts)) {
-		if !strings.Contains(line, " /run/netns") { // others may be at work
+		if !strings.Contains(line, " /run/netns") { // other tests may be running
 			b.WriteString(line)
 		}
 	}
 	return b.String()
 }
 
-// TestMachineIsLeftAsItWas starts every program of the lab, ends some politely
-// and some not, and compares the machine with what it was.
+// TestMachineIsLeftAsItWas starts every program of the lab, ends some of them in order and others
+// by SIGKILL, and compares the machine with its state before.
 func TestMachineIsLeftAsItWas(t *testing.T) {
 	before := machine(t)
 	n, err := lab.New()
@@ -107,7 +107,7 @@ func everything(t *testing.T, n *lab.Net) {
 	if _, err := routing.StartFRR(top.Relay, top.Core, routing.Config{}); err != nil {
 		t.Error(err)
 	}
-	for i, kind := range peer.ServerKinds { // port 547 of a node is for one
+	for i, kind := range peer.ServerKinds { // only one program of a node can have port 547
 		server, address := top.Server, lab.ServerAddress
 		if i > 0 {
 			address = lab.ExtraServerAddress(i + 1)
@@ -132,7 +132,7 @@ func everything(t *testing.T, n *lab.Net) {
 			t.Error(err)
 			continue
 		}
-		// It has shown that it works when its Solicit is on the wire.
+		// When its Solicit is on the wire, the program has shown that it works.
 		from, err := top.Client(i + 1).LinkLocal("c0")
 		if err != nil {
 			t.Fatal(err)

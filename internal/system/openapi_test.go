@@ -17,7 +17,7 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// schema is what a part of openapi.json says of a value.
+// schema is what a part of openapi.json says about a value.
 type schema struct {
 	Ref        string `json:"$ref"`
 	Type       string
@@ -31,7 +31,7 @@ type schema struct {
 
 type content map[string]struct{ Schema schema }
 
-// openAPI is what the test reads of docs/openapi.json.
+// openAPI is the part of docs/openapi.json that the test reads.
 type openAPI struct {
 	Paths map[string]map[string]struct {
 		RequestBody *struct{ Content content }
@@ -40,7 +40,7 @@ type openAPI struct {
 	Components struct{ Schemas map[string]schema }
 }
 
-// misfits are where a value is not what a schema says of it.
+// misfits returns the places where a value is not as its schema says.
 func (o *openAPI) misfits(at string, s schema, value any) (found []string) {
 	if name, is := strings.CutPrefix(s.Ref, "#/components/schemas/"); is {
 		return o.misfits(at, o.Components.Schemas[name], value)
@@ -86,7 +86,7 @@ func (o *openAPI) misfits(at string, s schema, value any) (found []string) {
 	return found
 }
 
-// kindOf is what JSON Schema calls a value.
+// kindOf returns the name that JSON Schema has for the type of a value.
 func kindOf(value any) string {
 	switch v := value.(type) {
 	case bool:

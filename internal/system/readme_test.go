@@ -13,8 +13,8 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// The first example of the README works as it stands, where interfaces and servers are those
-// that it names: a client gets a prefix, which is routed, and an IPv4 address.
+// The first example of the README works unchanged if interfaces and servers are those that it
+// names: a client gets a prefix, which is routed, and an IPv4 address.
 func TestReadmesFirstExample(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// TestKilledRelayReturns: after kill -9 and the loss of its routes the relay
-// puts every delegation back before any client speaks; on point-to-point links it does
-// so where the operator says that their names are not used again. RFC 8987 S-1.
+// TestKilledRelayReturns shows that after kill -9 and the loss of its routes the relay restores
+// every delegation before any client sends a message. On point-to-point links it does so if the
+// operator says that their names are not used again. RFC 8987 S-1.
 func TestKilledRelayReturns(t *testing.T) {
 	for name, access := range map[string]lab.Access{"cables": lab.Cables, "switch": lab.Switch, "ppp": lab.PPP} {
 		t.Run(name, func(t *testing.T) {
@@ -49,9 +49,9 @@ func TestKilledRelayReturns(t *testing.T) {
 	}
 }
 
-// TestRestartedRelayMendsItsFilter: what was done to the filter while the relay was
-// away is mended by its first comparison, which comes when packets pass already; and what
-// was done to the routes is mended before. RFC 8987 S-1, R-3.
+// TestRestartedRelayMendsItsFilter shows that changes of the filter while the relay did not run
+// are mended by its first comparison, which comes when packets pass already, and that changes of
+// the routes are mended before. RFC 8987 S-1, R-3.
 func TestRestartedRelayMendsItsFilter(t *testing.T) {
 	r := prepared(t, lab.Plan{Clients: 1})
 	prefix, stray := netip.MustParsePrefix("2001:db8:1100::/56"), netip.MustParsePrefix("2001:db8:6600::/56")

@@ -9,8 +9,8 @@ import (
 
 func TestMain(m *testing.M) { rig.Main(m) }
 
-// prepared is a rig whose relay has the standard configuration with link keys added. It
-// is not started.
+// prepared returns a rig whose relay has the standard configuration with additional link keys.
+// The relay is not started.
 func prepared(t *testing.T, plan lab.Plan, linkKeys ...string) *rig.Rig {
 	t.Helper()
 	r := rig.Build(t, plan)

@@ -16,7 +16,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// flood is frames that are sent as fast as the link takes them.
+// flood sends frames as fast as the link takes them.
 type flood struct {
 	sent atomic.Int64
 	stop chan struct{}
@@ -44,8 +44,8 @@ func (x *thrower) start(frame func() []byte) *flood {
 	return f
 }
 
-// beside has a flood go on while honest people do what they do, from before its
-// first drop to after a later one.
+// beside runs a flood while honest clients do what they do. It starts honest after the first drop
+// of the flood, and waits for another drop after the end of honest.
 func (r *network) beside(x *thrower, at place, reason string, frame func() []byte, honest func()) {
 	r.T.Helper()
 	f := x.start(frame)
@@ -61,8 +61,8 @@ func (r *network) beside(x *thrower, at place, reason string, frame func() []byt
 	r.T.Logf("%d frames sent; drops on %s: %v", f.sent.Load(), at.link, r.Fairlead.Counts(at.link).Drops)
 }
 
-// solicits are Solicits of ever new clients. Mac and source say where one comes
-// from.
+// solicits returns a function that makes Solicits, each of a new client. mac and source return
+// the addresses that a Solicit comes from.
 func solicits(mac func() net.HardwareAddr, source func() netip.Addr) func() []byte {
 	return func() []byte {
 		m := dhcp6.AppendMessageHeader(nil, dhcp6.Solicit, rand.Uint32N(1<<24))
@@ -72,7 +72,7 @@ func solicits(mac func() net.HardwareAddr, source func() netip.Addr) func() []by
 	}
 }
 
-// somebody is a random link-local address.
+// somebody returns a random link-local address.
 func somebody() netip.Addr {
 	a := [16]byte{0: 0xfe, 1: 0x80, 8: 6}
 	for i := 9; i < 16; i++ {
@@ -81,7 +81,7 @@ func somebody() netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// sober is a server that answers all but the flood.
+// sober is a server that answers all messages except those of the flood.
 func sober(q script.Request) [][]byte {
 	if client, ok := q.Message.ClientID(); ok && len(client) == 10 && client[4] == 6 {
 		return nil
@@ -89,17 +89,16 @@ func sober(q script.Request) [][]byte {
 	return numbered(q)
 }
 
-// served fails if a client does not get through an exchange of each kind.
+// served fails if a client cannot complete an exchange of each kind.
 func (r *network) served(c *rig.Client) {
 	r.T.Helper()
 	reply := c.Obtain(iaid)
 	c.Renew(reply)
 }
 
-// A host that floods its link, with ever new DUIDs, link-local addresses and the
-// victim's among them: the victim's renewals, a neighbour that has never been
-// there and a client on another link are served, and its excess is dropped by
-// name.
+// A host floods its link with ever new DUIDs and link-local addresses, and the victim's are among
+// them. The victim's renewals, a new neighbour, and a client on another link are served, and what
+// the host sends above its rate is dropped under a name of its own.
 func TestFloodFromOneHost(t *testing.T) {
 	r := withServer(t, sober)
 	v := r.victim()
@@ -120,11 +119,11 @@ func TestFloodFromOneHost(t *testing.T) {
 	v.Unmoved()
 }
 
-// A host that floods its link with a new link-layer address in every frame: who
-// was there before is served, and so is another link; the process does not grow
-// with the addresses.
+// A host floods its link with a new link-layer address in every frame. Clients that were there
+// before are served, and so is another link. The process does not grow with the number of
+// addresses.
 func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
-	r := withServer(t, sober, "rate: {link: 2000, link-burst: 2000}") // so that any machine can flood it
+	r := withServer(t, sober, "rate: {link: 2000, link-burst: 2000}") // a rate that any machine can exceed
 	v := r.victim()
 	neighbour, far := r.Client(3).Play(rig.DUID(3)), r.far.Play(rig.DUID(9))
 	for range 2 { // established
@@ -151,18 +150,19 @@ func TestFloodFromRandomLinkLayerAddresses(t *testing.T) {
 	}
 }
 
-// The same with as many addresses as fill the link's rate at a host's own, used
-// again and again: that many busy hosts would look the same, and which port it is
-// the switch alone knows. It is its own link that the flood fills: elsewhere
-// everybody is served. Here the victim's traffic flows, and its renewal, for which
-// it has half its lease, goes through when the flood is over.
+// The same with just as many addresses as, with the rate of one host each, fill the rate of the
+// link. They are used again and again. That many busy hosts would look the same, and only the
+// switch knows that they are on one port. The flood fills only its own link: on other links
+// everybody is served. On this link the victim's traffic passes, and its renewal, for which it
+// has half of its lease, succeeds when the flood is over.
 func TestFloodFromManyEstablishedLinkLayerAddresses(t *testing.T) {
 	r := withServer(t, sober, "rate: {link: 1000, link-burst: 1000}")
 	v := r.victim()
 	far := r.far.Play(rig.DUID(9))
 	x := r.thrower(r.Client(2), "c0", shared)
-	// In turns they would keep step with the link's bucket: the same few would always
-	// come when it has room, and the others would take long to become established.
+	// If the addresses were used in turn, they would keep step with the link's token bucket: the
+	// same few would always come when it has room, and the others would take long to become
+	// established.
 	r.beside(x, onShared, "rate-link", solicits(func() net.HardwareAddr {
 		return net.HardwareAddr{2, 6, 0, 0, 0, byte(rand.Uint32())}
 	}, somebody), func() {
@@ -173,7 +173,7 @@ func TestFloodFromManyEstablishedLinkLayerAddresses(t *testing.T) {
 	v.Unmoved()
 }
 
-// A flood on the uplink of what a server could send, from a source that is none.
+// A flood on the uplink, of messages that a server could send, from a source that is no server.
 func TestFloodOnTheUplink(t *testing.T) {
 	r := withServer(t, sober)
 	v := r.victim()
@@ -189,9 +189,9 @@ func TestFloodOnTheUplink(t *testing.T) {
 	v.Unmoved()
 }
 
-// A host sends more than the relay can read. The link is set apart, and from then on
-// a single Renew on another link is heard however full the queue of the flood is:
-// what is too much for it the kernel drops, under a name of its own.
+// A host sends more than the relay can read. The link is set apart. From then on, a single Renew
+// on another link is received, however full the queue of the flood is: the kernel drops what is
+// too much for that queue, under a name of its own.
 func TestFloodCostsNoOtherLink(t *testing.T) {
 	r := withServer(t, sober)
 	v := r.victim()
@@ -202,11 +202,11 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 	v.Unmoved()
 }
 
-// The same between two point-to-point links.
+// The same with two point-to-point links.
 func TestFloodOnAPointToPointLinkCostsNoOther(t *testing.T) {
 	r := onLines(t, sober)
 	far := r.Client(2).Play(rig.DUID(2))
-	const ethernet = 14 // octets of a header that these links do not have
+	const ethernet = 14 // octets of an Ethernet header, which these links do not have
 	nobody := net.HardwareAddr{2, 0, 0, 0, 0, 0}
 	solicit := solicits(func() net.HardwareAddr { return nobody }, somebody)
 	r.costsNoOther(r.Downlink(1), func() { r.Need(r.Line(1).Arrive(0, solicit()[ethernet:])) }, far, func(message []byte) {
@@ -215,18 +215,18 @@ func TestFloodOnAPointToPointLinkCostsNoOther(t *testing.T) {
 	})
 }
 
-// costsNoOther has a link flood, by put, and shows that one message which is sent beside it
-// is answered. It is in the kernel when send returns.
+// costsNoOther floods a link by put, and shows that one message which is sent meanwhile on
+// another link is answered. The message must be in the kernel when send returns.
 func (r *network) costsNoOther(link string, put func(), far *rig.Client, send func(message []byte)) {
 	r.T.Helper()
 	reply := far.Obtain(iaid)
 	var renew []byte
 	r.Fairlead.Drowned(link, put, func() {
 		renew = far.Message(dhcp6.Renew, serverID(reply), script.IAPD(iaid))
-		send(renew) // once
+		send(renew) // only once
 	})
 	for answered := false; !answered; {
 		answer := far.Receive()
-		answered = bytes.Equal(answer.Data[1:4], renew[1:4]) // else it is that of a round before
+		answered = bytes.Equal(answer.Data[1:4], renew[1:4]) // else it answers an earlier round
 	}
 }

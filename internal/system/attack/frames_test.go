@@ -16,10 +16,10 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// craft makes the frames that carry one message in an odd way.
+// craft makes the frames that carry one message in an unusual way.
 type craft func(x *thrower, source netip.Addr, message []byte) [][]byte
 
-// behind puts a header between IPv6 and UDP; its first octet becomes 17.
+// behind puts a header between IPv6 and UDP. Its first octet is set to 17, which is UDP.
 func behind(kind layers.IPProtocol, header ...byte) craft {
 	return func(x *thrower, source netip.Addr, message []byte) [][]byte {
 		h := slices.Clone(header)
@@ -28,7 +28,7 @@ func behind(kind layers.IPProtocol, header ...byte) craft {
 	}
 }
 
-// altered is a plain frame of which something is changed.
+// altered returns a craft that changes something in a plain frame.
 func altered(change func(frame []byte) []byte) craft {
 	return func(x *thrower, source netip.Addr, message []byte) [][]byte {
 		return [][]byte{change(x.frame(source, layers.IPProtocolUDP, segment(source, message)))}
@@ -42,7 +42,7 @@ const (
 	atChecksum  = 14 + 40 + 6
 )
 
-// add changes a 16-bit field.
+// add returns a change that adds a number to a 16-bit field.
 func add(at int, by int) craft {
 	return altered(func(frame []byte) []byte {
 		binary.BigEndian.PutUint16(frame[at:], uint16(int(binary.BigEndian.Uint16(frame[at:]))+by))
@@ -50,8 +50,8 @@ func add(at int, by int) craft {
 	})
 }
 
-// overlap cuts a message in two, of which the second repeats octets of the first
-// and says that they are others.
+// overlap cuts a message into two fragments. The second repeats octets of the first, with other
+// values.
 func overlap(x *thrower, source netip.Addr, message []byte) [][]byte {
 	all := segment(source, slices.Concat(message, script.Option(40000, make([]byte, 1300)...)))
 	tail := slices.Clone(all[640:])
@@ -59,9 +59,9 @@ func overlap(x *thrower, source netip.Addr, message []byte) [][]byte {
 	return [][]byte{x.fragment(source, 7, 0, true, all[:1024]), x.fragment(source, 7, 640, false, tail)}
 }
 
-// Packets that mean to confuse the two ways into the relay, or the kernel before
-// them. None crashes it, none passes twice, and each message gets exactly as far
-// as its packet deserves.
+// These packets are made to confuse the two ways into the relay, or the kernel before them. None
+// crashes the relay, none passes twice, and each message goes exactly as far as its packet
+// allows.
 func TestOddPackets(t *testing.T) {
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
@@ -72,7 +72,7 @@ func TestOddPackets(t *testing.T) {
 
 	cases := []struct {
 		name  string
-		want  int // how often the server gets the message
+		want  int // how often the server must get the message
 		craft craft
 	}{
 		{"plain", 1, altered(func(f []byte) []byte { return f })},
@@ -136,7 +136,7 @@ func TestOddPackets(t *testing.T) {
 			r.Until(c.name+" arrives", func() bool { return heard(messages[i]) >= c.want })
 		}
 	}
-	noise.Passed() // what came by frame before it was decided on, and by socket:
+	noise.Passed() // messages that came by frame are decided on before it, and messages by socket too:
 	noise.Exchange(noise.Message(dhcp6.InformationRequest, script.Option(40000, make([]byte, 1400)...)))
 	passed := 0
 	for i, c := range cases {

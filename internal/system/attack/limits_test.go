@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Many DUIDs from one link-layer address: the host gets its share of the link's
-// limit, and its neighbours get theirs.
+// Many DUIDs are used from one link-layer address: this host gets its share of the link's limit,
+// and its neighbours get theirs.
 func TestOneHostAsksForAll(t *testing.T) {
 	r := withKea(t, "limits: {client: 2, link: 8, per-mac: 4}")
 	own := r.Client(2).LinkLocal("c0").String()
@@ -44,10 +44,10 @@ func TestOneHostAsksForAll(t *testing.T) {
 	r.far.Play(rig.DUID(7)).Obtain(iaid)
 }
 
-// The same with a server that grants at the first word (Rapid Commit), and with
-// as many link-layer addresses as names. The link's limit holds, and whoever has
-// something keeps it; that newcomers find the link full is for the switch to
-// prevent, which alone knows that it is all one port.
+// The same with a server that grants in answer to the Solicit (Rapid Commit), and with as many
+// link-layer addresses as DUIDs. The link's limit holds, and each client keeps what it has. That
+// new clients find the limit of the link used up, only the switch can prevent, because only the
+// switch knows that all of this is one port.
 func TestOneHostWithManyLinkLayerAddresses(t *testing.T) {
 	r := withServer(t, numbered, "limits: {client: 2, link: 8, per-mac: 4}")
 	v := r.victim()
@@ -69,7 +69,7 @@ func TestOneHostWithManyLinkLayerAddresses(t *testing.T) {
 	}
 	v.Unmoved()
 
-	// From one link-layer address it gets its share.
+	// From one link-layer address the host gets its share.
 	far := r.far.Throw("c0", r.Relay, other)
 	r.Rises(func() int { return r.refused()["limit-host"] }, "limit-host", 8-4, func() {
 		for i := range 8 {

@@ -21,18 +21,18 @@ var allRelays = net.HardwareAddr{0x33, 0x33, 0, 1, 0, 2}
 // thrower puts packets on a link that no socket would send.
 type thrower struct{ *labtest.Thrower }
 
-// thrower is throw.
+// thrower is throw for such packets.
 func (r *network) thrower(d *rig.Host, name, to string) *thrower {
 	r.T.Helper()
 	return &thrower{d.Throw(name, r.Relay, to)}
 }
 
-// frame is a frame for all relays on the link, with what follows the IPv6 header.
+// frame returns a frame for all relays on the link, with rest after the IPv6 header.
 func (x *thrower) frame(source netip.Addr, next layers.IPProtocol, rest []byte) []byte {
 	return frame(x.Own, source, next, rest)
 }
 
-// frame is a frame from a link-layer address.
+// frame returns a frame from any link-layer address.
 func frame(mac net.HardwareAddr, source netip.Addr, next layers.IPProtocol, rest []byte) []byte {
 	buffer := gopacket.NewSerializeBuffer()
 	err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true},
@@ -43,12 +43,12 @@ func frame(mac net.HardwareAddr, source netip.Addr, next layers.IPProtocol, rest
 		},
 		gopacket.Payload(rest))
 	if err != nil {
-		panic(err) // nothing in it can be wrong
+		panic(err) // none of these values can be wrong
 	}
 	return slices.Clone(buffer.Bytes())
 }
 
-// segment is the UDP segment of a client's message to all relays.
+// segment returns the UDP segment of a client's message to all relays.
 func segment(source netip.Addr, message []byte) []byte {
 	ip := &layers.IPv6{SrcIP: source.AsSlice(), DstIP: dhcp6.AllRelayAgentsAndServers.AsSlice(), NextHeader: layers.IPProtocolUDP}
 	udp := &layers.UDP{SrcPort: dhcp6.ClientPort, DstPort: dhcp6.ServerPort}
@@ -62,7 +62,7 @@ func segment(source netip.Addr, message []byte) []byte {
 	return slices.Clone(buffer.Bytes())
 }
 
-// fragment is a frame with one fragment of a packet.
+// fragment returns a frame with one fragment of a packet.
 func (x *thrower) fragment(source netip.Addr, id uint32, at int, more bool, part []byte) []byte {
 	head := make([]byte, 8, 8+len(part))
 	head[0] = byte(layers.IPProtocolUDP)
@@ -75,7 +75,7 @@ func (x *thrower) fragment(source netip.Addr, id uint32, at int, more bool, part
 	return x.frame(source, layers.IPProtocolIPv6Fragment, append(head, part...))
 }
 
-// fragments are the frames of a message that is cut into parts of that size, a
+// fragments returns the frames of a message that is cut into parts of that size, which is a
 // multiple of 8.
 func fragments(x *thrower, source netip.Addr, message []byte, size int) (frames [][]byte) {
 	all := segment(source, message)
@@ -86,7 +86,7 @@ func fragments(x *thrower, source netip.Addr, message []byte, size int) (frames 
 	return frames
 }
 
-// serverID is the Server Identifier option of a message.
+// serverID returns the Server Identifier option of a message.
 func serverID(m dhcp6.Message) []byte {
 	id, _ := m.ServerID()
 	return script.ServerID(id)

@@ -11,9 +11,9 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// A host on the uplink's path that writes the server's address into its packets,
-// while nothing protects that path. What is bounded holds against it: reserved
-// prefixes, parts of the victim's, and what the victim holds and answers for.
+// A host on the uplink's path writes the server's address into its packets, while nothing
+// protects that path. What is bounded stays safe: reserved prefixes, parts of the victim's
+// prefix, and what the victim has and answers probes for.
 func TestOnThePathWithTheServersAddress(t *testing.T) {
 	r := withKea(t, `delegable: [{prefix: "2001:db8:1100::/40", lengths: 48-60}]`)
 	v := r.victim()
@@ -48,8 +48,8 @@ func TestOnThePathWithTheServersAddress(t *testing.T) {
 		t.Errorf("routed: %v, want the victim's prefix alone", got)
 	}
 
-	// And this is what it can do, for which SECURITY.md asks to keep the path
-	// private until it is protected: a prefix that is free, within the bounds.
+	// And this is what the host can do, for which reason SECURITY.md requires a private path
+	// until it is protected: it can grant a prefix that is free and within the bounds.
 	free := long("2001:db8:11ff:ff00::/56")
 	forge(attacker, rig.DUID(66), free)
 	r.WantRouteVia(free.Prefix, attacker.String(), shared)

@@ -12,10 +12,9 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// An attacker that sends with the victim's IPv6 source and its own link-layer
-// address between the victim's message and the answer to it, so that the relay
-// has heard the attacker last when the answer comes: the victim gets it all the
-// same, and its renewals count.
+// An attacker sends with the victim's IPv6 source and its own link-layer address, between the
+// victim's message and the answer to it. So the relay has heard the attacker last when the answer
+// comes. The victim gets the answer nevertheless, and its renewals extend its delegation.
 func TestVictimsAddressIsContested(t *testing.T) {
 	r := withServer(t, always("2001:db8:1100::/56"))
 	v := r.victim()
@@ -30,9 +29,9 @@ func TestVictimsAddressIsContested(t *testing.T) {
 	r.cannotUse(r.Client(2), shared, "spoofed-link-layer", v)
 }
 
-// The same while the victim asks for the first time. The relay does not know
-// which of the two it serves, so the filter does not bind the prefix to a
-// link-layer address, and it passes from the link; nor does a Release end it.
+// The same while the victim asks for the first time. The relay does not know which of the two it
+// serves. Therefore the filter does not bind the prefix to a link-layer address, and permits it
+// from the whole link; and a Release does not end the delegation.
 func TestVictimsAddressIsContestedFromTheBeginning(t *testing.T) {
 	r := withServer(t, nil)
 	poisoned := r.poison()
@@ -47,8 +46,8 @@ func TestVictimsAddressIsContestedFromTheBeginning(t *testing.T) {
 	r.cannotUse(r.far, other, "spoofed", v)
 }
 
-// poison has the server answer each message after the attacker's was heard, and
-// counts them.
+// poison makes the server answer each message only after the attacker's message was received. It
+// returns how many answers there were.
 func (r *network) poison() *atomic.Int64 {
 	r.T.Helper()
 	x := r.thrower(r.Client(2), "c0", shared)
@@ -68,7 +67,7 @@ func (r *network) poison() *atomic.Int64 {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Millisecond): // the server shows what it has, and calls nobody
+			case <-time.After(time.Millisecond): // only what the server has received is looked at; nothing signals it
 			}
 			all := r.Played.Received()
 			for ; next < len(all); next++ {

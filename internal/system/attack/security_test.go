@@ -10,8 +10,8 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// SECURITY.md names the test of each attack, and every attack has its row: those of this
-// package, and those that the core of the DHCPv4 relay is told to withstand.
+// SECURITY.md names the test of each attack, and every attack has a row: the tests of this
+// package, and the tests of the core of the DHCPv4 relay that withstand attacks.
 func TestSecurityNamesEveryAttack(t *testing.T) {
 	text, err := os.ReadFile("../../../SECURITY.md")
 	labtest.Need(t, err)
@@ -30,8 +30,9 @@ func TestSecurityNamesEveryAttack(t *testing.T) {
 	}
 }
 
-// folderOf is where the tests of a package are that SECURITY.md names by the end of its
-// path: this one, one of internal, one of a floor of internal, or a role; empty if there is none.
+// folderOf returns the folder with the tests of a package that SECURITY.md names by the end of
+// its path. It may be this folder, one of internal, one of a floor of internal, or that of a
+// role. It returns an empty path if there is none.
 func folderOf(name string) string {
 	if name == "" {
 		return "."
@@ -44,7 +45,7 @@ func folderOf(name string) string {
 	return ""
 }
 
-// tests are the tests of the package in a folder.
+// tests returns the names of the tests in a folder.
 func tests(t *testing.T, folder string) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
@@ -55,7 +56,7 @@ func tests(t *testing.T, folder string) (names []string) {
 	return names
 }
 
-// testsIn are those of one file.
+// testsIn returns the names of the tests in one file.
 func testsIn(t *testing.T, file string) (names []string) {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -9,10 +9,10 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// Packets with sources of others: the victim's prefix from the same link and from
-// another, the infrastructure's and the server's addresses, addresses of the
-// other link, and inventions. Each is counted, none comes through; the
-// attackers' own addresses pass.
+// Packets with sources that are not the sender's: the victim's prefix from the same link and from
+// another, addresses of the infrastructure and the server, addresses of the other link, and
+// invented addresses. Each packet is counted, and none passes; packets with the attackers' own
+// addresses pass.
 func TestSpoofedSources(t *testing.T) {
 	r := withKea(t)
 	v := r.victim()
@@ -51,8 +51,8 @@ func TestSpoofedSources(t *testing.T) {
 	r.toldOfSpoofing(onOther.link, len(invented)+3)
 }
 
-// toldOfSpoofing looks at what an operator reads of the spoofed packets of a link: their
-// number, and where the last one that was noted came from.
+// toldOfSpoofing checks what an operator sees of the spoofed packets of a link: their number, and
+// the source of the last one that was noted.
 func (r *network) toldOfSpoofing(link string, packets int) {
 	r.T.Helper()
 	type source struct {

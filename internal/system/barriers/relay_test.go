@@ -26,7 +26,7 @@ var (
 	delegated     = netip.MustParsePrefix("2001:db8:1100::/56")
 )
 
-// flushes are what is done to the kernel, again and again.
+// flushes are the commands that are run on the kernel, again and again.
 var flushes = []struct{ name, command string }{
 	{"nftables", "nft flush ruleset"},
 	{"policies", "ip xfrm policy flush"},
@@ -34,8 +34,8 @@ var flushes = []struct{ name, command string }{
 	{"both, the other way round", "ip xfrm policy flush && nft flush ruleset"},
 }
 
-// world is a client that asks all the time, a relay, and a server that answers in clear
-// what nobody has asked:
+// world is a client that asks all the time, a relay, and a server that sends answers in clear for
+// which nobody has asked:
 //
 //	c c0 --- d1 r u0 --- s0 s
 type world struct {
@@ -63,12 +63,12 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// linkLocal is the address that an interface has by itself (RFC 4291 appendix A).
+// linkLocal returns the address that an interface makes by itself (RFC 4291 appendix A).
 func linkLocal(mac []byte) netip.Addr {
 	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]})
 }
 
-// forge makes the answer that would give the client a prefix, were it believed.
+// forge makes the answer that would give the client a prefix if it were believed.
 func (w *world) forge(client netip.Addr) {
 	w.T.Helper()
 	asked := w.client.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(1))
@@ -82,7 +82,7 @@ func (w *world) forge(client netip.Addr) {
 	w.forged = answers[0]
 }
 
-// configure writes the relay's file, with that protection of its peer.
+// configure writes the relay's file, with the given protection of its peer.
 func (w *world) configure(protection string) {
 	w.T.Helper()
 	w.program.Write(fmt.Sprintf(`metrics: {listen: "off"}
@@ -107,7 +107,7 @@ func (w *world) key() string {
 	return "    protection: ipsec\n    ike: {psk-file: " + file + "}\n"
 }
 
-// busy has the client ask and the server answer in clear until it is stopped.
+// busy makes the client ask, and the server answer in clear, until it is stopped.
 func (w *world) busy() (stop func()) {
 	end := make(chan struct{})
 	var done sync.WaitGroup
@@ -136,9 +136,10 @@ func (w *world) routes() string {
 	return strings.TrimSpace(w.r.IP("-6 route show proto 87"))
 }
 
-// A protected peer without strongSwan: whatever is flushed, nothing is sent to it, and
-// nothing that comes in clear from it is believed: no route, no stored delegation. The
-// barriers of the kernel come back. Without protection all this passes. RFC 8213 3b, 3p.
+// There is a protected peer without strongSwan. Whatever is flushed, nothing is sent to it, and
+// nothing that comes in clear from it is believed: there is no route and no stored delegation.
+// The barriers of the kernel are restored. Without protection all of this passes. RFC 8213 3b,
+// 3p.
 func TestRFC8213_3_RelayWhileFlushed(t *testing.T) {
 	w := newWorld(t)
 	w.configure(w.key())
@@ -180,7 +181,7 @@ func TestRFC8213_3_RelayWhileFlushed(t *testing.T) {
 	}
 }
 
-// Purge takes the policies that block out, and leaves those of others.
+// purge removes the policies that block, and leaves policies of other programs.
 func TestPurgeTakesPoliciesOut(t *testing.T) {
 	w := newWorld(t)
 	w.configure(w.key())

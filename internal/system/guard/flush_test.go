@@ -11,9 +11,9 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// A guard without strongSwan: whichever barrier somebody flushes, nothing that a program
-// sends to a protected peer leaves in clear, and nothing of the peer's reaches it.
-// RFC 8213 3b and 3p.
+// There is a guard without strongSwan. Whichever barrier is flushed, nothing that a program sends
+// to a protected peer leaves in clear, and nothing from the peer reaches the program. RFC 8213 3b
+// and 3p.
 func TestRFC8213_3_GuardWhileFlushed(t *testing.T) {
 	r := start(t)
 	r.serve()
@@ -21,7 +21,7 @@ func TestRFC8213_3_GuardWhileFlushed(t *testing.T) {
 	wire := r.others.UDP(netip.MustParseAddrPort("0.0.0.0:6767"))
 	program := r.host.UDP(netip.MustParseAddrPort(server + ":1067"))
 	peer := r.others.UDP(netip.MustParseAddrPort(relay + ":1067"))
-	// What goes to the peer's port is heard at another, which the guard does not know.
+	// Packets for the peer's port are redirected to another port, which the guard does not know.
 	r.others.Run("nft", "add table ip lab; add chain ip lab in { type nat hook prerouting priority -100; }; add rule ip lab in udp dport 67 redirect to :6767")
 	out := func(to, text string) error {
 		_, err := program.WriteToUDPAddrPort([]byte(text), netip.MustParseAddrPort(to+":67"))
@@ -47,7 +47,7 @@ func TestRFC8213_3_GuardWhileFlushed(t *testing.T) {
 				default:
 				}
 			}
-			// The other barrier may be flushed only once this one is back.
+			// The other barrier may only be flushed once this one is back.
 			r.Until(flush+": both barriers are back", func() bool { return r.host.Barriers("fairlead-guard-guard") })
 		}
 		r.Need(out(known, "end of "+flush))

@@ -24,13 +24,13 @@ const (
 	stranger = "192.0.2.4"
 )
 
-// network is a host that serves DHCPv4 under a guard, and a host beside it that has
-// the addresses of everybody else.
+// network is a host that serves DHCPv4 under a guard, and a second host that has the addresses of
+// all others.
 type network struct {
 	*rig.Net
 	host, others *rig.Host
 	guard        *rig.Program
-	heard        chan string // what reached the server's port
+	heard        chan string // messages that have reached the server's port
 }
 
 func start(t *testing.T) *network {
@@ -50,7 +50,7 @@ func start(t *testing.T) *network {
 
 func (r *network) path(name string) string { return filepath.Join(r.guard.Dir, name) }
 
-// configure writes the guard's file; more are further peers.
+// configure writes the guard's file. more has further peers.
 func (r *network) configure(more string) {
 	r.T.Helper()
 	r.guard.Write(fmt.Sprintf(`ipsec: {vici-socket: %s}
@@ -60,7 +60,7 @@ peers:
 %s`, r.path("charon.vici"), relay, server, r.path("psk"), known, server, more))
 }
 
-// status is what the command shows as JSON.
+// status returns what the status command prints as JSON.
 func (r *network) status() (s api.GuardStatus) {
 	r.T.Helper()
 	r.guard.Show(&s, "guard", "status")
@@ -83,7 +83,7 @@ func (r *network) serve() {
 	}()
 }
 
-// request is a BOOTREQUEST with that giaddr.
+// request returns a BOOTREQUEST with that giaddr.
 func request(giaddr string) []byte {
 	b := make([]byte, 300)
 	b[0], b[1], b[2] = 1, 1, 6
@@ -100,8 +100,8 @@ func (r *network) send(from string, message []byte) {
 	r.Need(err)
 }
 
-// hears sends one message after another, and at the end one that passes: what
-// has not arrived before that will not any more.
+// hears sends one message after another, and at the end one that passes. A message that has not
+// arrived before that one will not arrive any more.
 func (r *network) hears(from string, message []byte) bool {
 	r.T.Helper()
 	r.send(from, message)
@@ -125,9 +125,9 @@ func (r *network) table() bool {
 	return strings.Contains(r.host.Run("nft", "list", "tables"), "fairlead-guard-guard")
 }
 
-// RFC 8213 3p. Nothing of a protected peer comes in in clear, nothing relayed of
-// those that are no peers, and a client without a relay is let through. Strangers
-// and clear packets are counted.
+// RFC 8213 3p. No message of a protected peer comes in in clear, no relayed message of a stranger
+// comes in, and a message of a client without a relay passes. Messages of strangers, and messages
+// in clear, are counted.
 func TestOnlyPeersAreHeard(t *testing.T) {
 	r := start(t)
 	r.serve()
@@ -158,8 +158,8 @@ func TestOnlyPeersAreHeard(t *testing.T) {
 	}
 }
 
-// What somebody takes away of the guard comes back by itself, and is told; what
-// the guard holds back it holds back after its end too, until it is purged.
+// If something of the guard is removed, the guard restores it, and reports it. What the guard
+// holds back is held back after the guard's end too, until it is purged.
 func TestGuardHolds(t *testing.T) {
 	r := start(t)
 	r.serve()
@@ -186,7 +186,7 @@ func TestGuardHolds(t *testing.T) {
 	}
 }
 
-// A new peer is guarded once a reload returns; a file with errors changes nothing.
+// A new peer is guarded when a reload has returned. A file with errors changes nothing.
 func TestReload(t *testing.T) {
 	r := start(t)
 	r.serve()
@@ -204,7 +204,7 @@ func TestReload(t *testing.T) {
 	if r.hears(stranger, request("0.0.0.0")) {
 		t.Error("the second relay is heard in clear")
 	}
-	// Pairwise trust: the key of one peer is nobody else's.
+	// Trust is pairwise: the key of one peer is no other peer's key.
 	r.Need(os.WriteFile(r.path("other"), []byte("a secret of the relay and the server\n"), 0o600))
 	if err := reload(); err == nil || !strings.Contains(err.Error(), "the same key as peers[0]") {
 		t.Errorf("one key for two peers: %v", err)
@@ -214,8 +214,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// Who may command the guard and where that is written down are taken over too: an
-// operator who was struck out must not go on.
+// A reload also changes who may command the guard, and where that is recorded: an operator who
+// was removed must not have access any more.
 func TestReloadTakesControl(t *testing.T) {
 	r := start(t)
 	r.guard.Start()
@@ -228,8 +228,7 @@ func TestReloadTakesControl(t *testing.T) {
 	}
 }
 
-// Whoever starts a second guard beside the first by mistake does not take the
-// first one's table away.
+// A second guard that is started by mistake does not remove the table of the first.
 func TestSecondGuardTakesNothing(t *testing.T) {
 	r := start(t)
 	r.guard.Start()
@@ -249,8 +248,8 @@ func TestSecondGuardTakesNothing(t *testing.T) {
 	}
 }
 
-// A program that reads the wire by a packet socket cannot be protected: the guard
-// says so as long as it runs, and that what it sends so is held back.
+// A program that reads the wire by a packet socket cannot be protected. The guard reports it as
+// long as it runs, and reports that what it sends in this way is held back.
 func TestProgramsThatPassIPsecBy(t *testing.T) {
 	r := start(t)
 	r.guard.Start()

@@ -13,8 +13,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// clear ends the capture and counts the packets of any kind, but for ESP and IKE,
-// that passed between the relay and the second server.
+// clear ends the recording, and counts the packets between the relay and the second server that
+// were neither ESP nor IKE.
 func (r *network) clear(record *rig.Capture) int {
 	r.T.Helper()
 	record.Stop()
@@ -22,7 +22,7 @@ func (r *network) clear(record *rig.Capture) int {
 	return len(rows)
 }
 
-// shown is what the test reads of status and peers.
+// shown is the part of status and peers that the test reads.
 type shown struct {
 	Degraded  []string
 	Name      string
@@ -33,7 +33,7 @@ type shown struct {
 	}
 }
 
-// why is what the relay says of the second server: in status, and in peers.
+// why returns what the relay says about the second server: in status, and in peers.
 func (r *network) why() (degraded string, peer shown) {
 	r.T.Helper()
 	var s shown
@@ -49,9 +49,8 @@ func (r *network) why() (degraded string, peer shown) {
 	return "", peer
 }
 
-// keyings are the two ways to keys, neither of which comes to anything here: there
-// is no strongSwan, and the kernel may have no ESP; the server has none in any
-// case.
+// keyings are the two ways to make keys. Neither of them succeeds here: there is no strongSwan,
+// and the kernel may have no ESP; the server has none in any case.
 func (r *network) keyings() map[string][2]string {
 	r.T.Helper()
 	top, ike := r.ike()
@@ -61,9 +60,9 @@ func (r *network) keyings() map[string][2]string {
 	return map[string][2]string{"ike": {top, ike}, "manual": {top, manual}}
 }
 
-// TestNothingInClear: where nothing can protect the second server, not one packet
-// goes to it; status says why, the log says so
-// and not again with each message, and the first server's clients are served.
+// TestNothingInClear shows that if nothing can protect the second server, not one packet goes to
+// it. status says why; the log says so once, and not with each message; and the first server's
+// clients are served.
 func TestNothingInClear(t *testing.T) {
 	for _, keying := range []string{"ike", "manual"} {
 		t.Run(keying, func(t *testing.T) {
@@ -84,7 +83,7 @@ func TestNothingInClear(t *testing.T) {
 						!p.Protected && len(p.Hops) == 1 && p.Hops[0].Problem != ""
 				})
 			}
-			// It takes more than one look at strongSwan to flood a log.
+			// To flood a log, it takes more than one look at strongSwan.
 			r.Until("a while has passed", func() bool {
 				c.Passed()
 				return time.Since(began) > 8*time.Second
@@ -108,9 +107,9 @@ func TestNothingInClear(t *testing.T) {
 	}
 }
 
-// TestClearAnswersAreNotTaken: what the second server sends in clear is not
-// believed while it is to be protected, and counted; once a reload lets it speak
-// in clear the same octets are.
+// TestClearAnswersAreNotTaken shows that what the second server sends in clear is not believed,
+// and is counted, as long as the server is to be protected. After a reload that allows it to
+// speak in clear, the same octets are believed.
 func TestClearAnswersAreNotTaken(t *testing.T) {
 	for _, keying := range []string{"ike", "manual"} {
 		t.Run(keying, func(t *testing.T) {
@@ -132,7 +131,7 @@ func TestClearAnswersAreNotTaken(t *testing.T) {
 				return strings.Contains(out, p.Prefix.String())
 			}
 			r.another.Send(to, answer)
-			r.Until("the guard has counted it", func() bool { // so it has come
+			r.Until("the guard has counted it", func() bool { // so it has arrived
 				_, peer := r.why()
 				return len(peer.Hops) == 1 && peer.Hops[0].DroppedIn.Packets > 0
 			})
@@ -147,9 +146,9 @@ func TestClearAnswersAreNotTaken(t *testing.T) {
 	}
 }
 
-// TestReloadToIPsecAndBack: once a reload that asks for protection has returned,
-// no message of a client goes out in clear, whoever talks meanwhile; and with the
-// reload back they do again. The first server does not notice.
+// TestReloadToIPsecAndBack shows that after a reload that asks for protection no message of a
+// client goes out in clear, while clients ask all the time. After the reload back, messages go
+// out in clear again. The first server is not affected.
 func TestReloadToIPsecAndBack(t *testing.T) {
 	for _, keying := range []string{"ike", "manual"} {
 		t.Run(keying, func(t *testing.T) {
@@ -188,8 +187,8 @@ func TestReloadToIPsecAndBack(t *testing.T) {
 	}
 }
 
-// talk has a client ask without a pause until it is told to stop. It fails if a
-// message gets no answer at all.
+// talk makes a client ask without a pause until it is told to stop. It fails if a message gets no
+// answer at all.
 func talk(c *rig.Client, stop <-chan struct{}) error {
 	for {
 		select {

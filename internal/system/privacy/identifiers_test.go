@@ -21,7 +21,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// somebody is who a client is on the link of that number.
+// somebody has the identifiers of the client on the link of that number.
 type somebody int
 
 func (s somebody) mac() []byte { return []byte{2, 0, 0x5e, 0x70 + byte(s), 0x88, 0x99} }
@@ -30,16 +30,16 @@ func (s somebody) duid() dhcp6.DUID {
 	return append(dhcp6.DUID{0, 1, 0, 1, 0x2a, 0x3b, 0x4c, 0x5d}, s.mac()...)
 }
 
-// iaid is made of the link-layer address, as clients like to do. Its prefix is
-// that of a number without meaning.
+// iaid is made of the link-layer address, as many clients do it. The IAID of a prefix is a number
+// without meaning.
 func (s somebody) iaid() uint32 { return 0x5e708899 + uint32(s)<<16 }
 
 func (s somebody) address() netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("fe80::5eff:fe7%d:8899", int(s)))
 }
 
-// spellings are parts of what somebody is known by, in lower case and in every
-// way that one might write them: to search in texts.
+// spellings returns parts of the identifiers of somebody, in lower case, in every way in which
+// they may be written, to search for them in texts.
 func (s somebody) spellings() []string {
 	mac, duid, n := s.mac(), []byte(s.duid()), int(s)
 	all := []string{
@@ -63,14 +63,13 @@ func joined(octets []byte, format, separator string) string {
 	return strings.Join(parts, separator)
 }
 
-// octets are the same as they stand in memory and in records: to search in
-// octets.
+// octets returns the same as they are in memory and in records, to search for them in octets.
 func (s somebody) octets() [][]byte {
 	a, p := s.address().As16(), prefixOf(int(s), 0).Addr().As16()
 	return [][]byte{s.mac(), []byte(s.duid())[2:10], a[8:], p[:6]}
 }
 
-// found are the spellings of somebody in a text.
+// found returns the spellings of somebody that are in a text.
 func found(text string, all ...somebody) (list []string) {
 	text = strings.ToLower(text)
 	for _, s := range all {
@@ -83,7 +82,7 @@ func found(text string, all ...somebody) (list []string) {
 	return list
 }
 
-// want compares what is found in a place with what the operator allowed.
+// want compares what is found in a place with what the operator allows there.
 func want(t *testing.T, place, text string, shown bool, all ...somebody) {
 	t.Helper()
 	list := found(text, all...)
@@ -103,7 +102,7 @@ func want(t *testing.T, place, text string, shown bool, all ...somebody) {
 	}
 }
 
-// become gives a client node somebody's link-layer address.
+// become gives somebody's link-layer address to a client node.
 func (r *network) become(s somebody) {
 	r.T.Helper()
 	node := r.Client(int(s))
@@ -118,8 +117,8 @@ func (r *network) become(s somebody) {
 	}
 }
 
-// lives has three clients do and suffer what clients do: a dhcpcd, and two of the
-// laboratory. dhcpcd still has its prefix at the end.
+// lives makes three clients go through everything that happens to clients: a dhcpcd, and two of
+// the laboratory. At the end, dhcpcd still has its prefix.
 func (r *network) lives() (held *rig.Foreign) {
 	t := r.T
 	real := r.Client(1).Foreign(peer.Dhcpcd, peer.ClientConfig{NoAddress: true, DUID: somebody(1).duid()})
@@ -129,7 +128,7 @@ func (r *network) lives() (held *rig.Foreign) {
 	reply := two.Obtain(somebody(2).iaid())
 	two.Renew(reply)
 	two.Release(reply)
-	two.Obtain(brief) // and does not renew
+	two.Obtain(brief) // two does not renew this prefix
 	two.Obtain(unwanted)
 	two.Obtain(5)
 	two.Send(two.Message(dhcp6.Request, script.ServerID(script.DefaultServerDUID), script.IAPD(6))) // above the limit
@@ -158,18 +157,17 @@ func (r *network) lives() (held *rig.Foreign) {
 	return real
 }
 
-// TestIdentifiers: three clients live through everything, and then foreign eyes
-// look for them: in the log, in what watch, trace and history print, in the
-// report of all goroutines, in each record of the store. They find what the
-// section privacy lets them, and the present in full (RFC 8987 O-1).
-// RFC 8213 section 4: "Securing these systems and the data in databases and logs
-// also needs to be considered".
+// TestIdentifiers makes three clients go through everything, and then searches for their
+// identifiers by other programs: in the log, in what watch, trace and history print, in the
+// report of all goroutines, and in each record of the store. There is what the section privacy
+// allows, and the present in full (RFC 8987 O-1). RFC 8213 section 4: "Securing these systems and
+// the data in databases and logs also needs to be considered".
 func TestIdentifiers(t *testing.T) {
 	for name, c := range map[string]struct {
 		format  string
 		privacy string
-		shown   bool // all is shown: the search finds what there is to be found
-		past    bool // there is a history
+		shown   bool // everything is shown: this proves that the search finds identifiers
+		past    bool // whether there is a history
 	}{
 		"full":   {"text", "{log: full, history: full, trace: full, crash: full}", true, true},
 		"hashed": {"text", "{log: hashed, history: hashed, trace: hashed, crash: hashed, salt: kept}", false, true},
@@ -208,7 +206,7 @@ func TestIdentifiers(t *testing.T) {
 			})
 			r.Fairlead.CLI("clear", "--all")
 			r.Need(r.Fairlead.Proc().Signal(syscall.SIGQUIT))
-			_ = r.Fairlead.Proc().Wait(labtest.Patience) // it ends badly, as told
+			_ = r.Fairlead.Proc().Wait(labtest.Patience) // SIGQUIT gives it a bad exit status
 
 			for place, text := range map[string]string{
 				"log": r.Fairlead.Log(), "watch --json": watch.Log(), "watch": screen.Log(), "trace --json": trace.Log(),
@@ -228,7 +226,7 @@ func TestIdentifiers(t *testing.T) {
 	}
 }
 
-// presentOut takes delegations that last out of a history: they are the present.
+// presentOut removes delegations that have not ended from a history: they are the present.
 func (r *network) presentOut(history string) string {
 	r.T.Helper()
 	var all []map[string]any
@@ -239,8 +237,8 @@ func (r *network) presentOut(history string) string {
 	return string(b)
 }
 
-// lookIntoTheStore looks for everybody in all records and other files of a state
-// folder in which nothing is delegated any more.
+// lookIntoTheStore searches all records and other files of a state folder, when nothing is
+// delegated any more, for all identifiers.
 func (r *network) lookIntoTheStore(shown, past bool) {
 	t := r.T
 	t.Helper()
@@ -252,7 +250,7 @@ func (r *network) lookIntoTheStore(shown, past bool) {
 		kind := bytes.TrimPrefix(k, []byte(binding.Relay6))[0]
 		kinds[kind]++
 		if kind == 'b' {
-			return true // an operator's order, until he takes it back
+			return true // an operator's order, which is kept until the operator cancels it
 		}
 		for _, n := range []somebody{1, 2, 3} {
 			for _, o := range n.octets() {

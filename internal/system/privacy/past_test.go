@@ -7,8 +7,8 @@ import (
 	"fairlead/internal/host/store"
 )
 
-// past is how many records of what has ended the store of a relay that does not
-// run has, and how many of them tell of somebody.
+// past returns how many records of ended delegations are in the store of a relay that does not
+// run, and how many of them identify somebody.
 func (r *network) past(s somebody) (records, telling int) {
 	r.T.Helper()
 	kept, err := store.Open(r.Fairlead.State, store.Options{ReserveBytes: -1})
@@ -27,9 +27,9 @@ func (r *network) past(s somebody) (records, telling int) {
 	return records, telling
 }
 
-// A stricter privacy.history is carried out on the past at a start: masked where
-// it is hashed, deleted where there is to be none; and who asks for one client
-// finds him in a past that is masked.
+// At a start, a stricter privacy.history is applied to the past: records are masked if
+// identifiers are to be hashed, and deleted if there is to be no history. An operator who asks
+// for one client finds it in a masked past.
 func TestStricterAboutThePast(t *testing.T) {
 	for name, want := range map[string]struct {
 		how     string

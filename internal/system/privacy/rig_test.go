@@ -17,14 +17,14 @@ import (
 
 func TestMain(m *testing.M) { rig.Main(m) }
 
-// network is a rig with a server in clear, and, if it was asked for, a second one.
+// network is a rig with a server in clear and, if asked for, a second server.
 type network struct {
 	*rig.Rig             // its server is named server
 	another  *rig.Server // named another, or nil
 }
 
-// build makes a network. Nothing runs yet but the servers, which give prefixes as
-// granted says. The test runs beside one other.
+// build makes a network. Only the servers run, which give prefixes by the function granted. The
+// test runs at the same time as one other.
 func build(t *testing.T, clients int, servers int) *network {
 	t.Helper()
 	labtest.Parallel(t)
@@ -38,8 +38,8 @@ func build(t *testing.T, clients int, servers int) *network {
 	return r
 }
 
-// brief is the IAID whose prefixes soon expire, and none the one that gets what
-// may not be delegated.
+// brief is the IAID whose prefixes expire soon, and none is the IAID that gets what must not be
+// delegated.
 const (
 	brief    = 3
 	unwanted = 4
@@ -68,8 +68,8 @@ func prefixOf(link int, iaid uint32) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(a), 56)
 }
 
-// config is a configuration with one server in clear; top are keys of its top,
-// peers further peers, links keys of its only link entry.
+// config returns a configuration with one server in clear. top has keys of the file's top level,
+// peers further peers, and links keys of its only link entry.
 func (r *network) config(top, peers string, links ...string) string {
 	return top + strings.Replace(r.Standard(links...), "relay6:\n", peers+"relay6:\n", 1)
 }
@@ -80,15 +80,15 @@ func (r *network) second(protection string) string {
 		lab.ExtraServerAddress(2), lab.RelayAddress, protection)
 }
 
-// ike is a protection that cannot come about: nobody listens at the socket of
-// strongSwan, which top says.
+// ike returns a protection that cannot succeed: no process listens at strongSwan's socket, whose
+// path is in top.
 func (r *network) ike() (top, protection string) {
 	r.T.Helper()
 	return "ipsec: {vici-socket: " + filepath.Join(r.Fairlead.Dir, "charon.vici") + "}\n",
 		"protection: ipsec, ike: {psk-file: " + r.secret("psk", "a secret of relay and server\n") + "}"
 }
 
-// secret writes a file that is nobody else's to read.
+// secret writes a file that only its owner can read.
 func (r *network) secret(name, text string) string {
 	r.T.Helper()
 	path := filepath.Join(r.Fairlead.Dir, name)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// pseudonym is how the log has the only client, after a run of the relay.
+// pseudonym returns the name of the only client in the log, after a run of the relay.
 func (r *network) pseudonym(number int) string {
 	r.T.Helper()
 	c := r.Play(1, somebody(1).duid())
@@ -21,8 +21,8 @@ func (r *network) pseudonym(number int) string {
 	return got[1]
 }
 
-// With salt: kept one client is the same after a restart, and with boot another.
-// Whoever goes back to boot leaves no key behind.
+// With salt: kept, a client has the same name after a restart; with boot, it has another one.
+// Going back to boot leaves no key on the disk.
 func TestSalt(t *testing.T) {
 	r := build(t, 1, 1)
 	r.become(1)

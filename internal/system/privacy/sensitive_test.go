@@ -14,26 +14,26 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// customer is what subscriber-id says, line what remote-id says, and point what
-// access-network says.
+// customer is the content of subscriber-id, line that of remote-id, and point that of
+// access-network.
 const (
 	customer = "customer-4711"
 	line     = "line-of-somebody"
 	point    = "ap-in-somebodys-house"
 )
 
-// described is a link of which all is said.
+// described are the keys of a link that adds all of these options.
 var described = []string{
 	"subscriber-id: " + customer,
 	"remote-id: {enterprise: 32473, id: " + line + ", sensitive: true}",
 	"access-network: {technology: 4, network-name: net, access-point-name: " + point + ", access-point-bssid: 02:00:5e:10:00:01, operator-id: 32473, operator-realm: example.com}",
 }
 
-// sensitive are the codes of the options that only protected peers get: remote-id,
-// subscriber-id, and those of RFC 7839.
+// sensitive are the codes of the options that only protected peers get: remote-id, subscriber-id,
+// and those of RFC 7839.
 var sensitive = []dhcp6.OptionCode{37, 38, 105, 106, 107, 108, 109, 110}
 
-// omitted is how many messages of a link went without sensitive options.
+// omitted returns how many messages of a link went on without sensitive options.
 func (r *network) omitted(link string) int {
 	r.T.Helper()
 	var shown struct {
@@ -45,11 +45,10 @@ func (r *network) omitted(link string) int {
 	return shown.Counters.Omitted
 }
 
-// Options that say who the customer is (subscriber-id, access-network, a remote-id
-// that is marked) never go to a server in clear, from a link of which all is said,
-// beside a server under IPsec, which gets nothing at all as long as nothing
-// protects it; each message that went without them is counted. A remote-id that is
-// not marked goes to everybody.
+// Options that identify the customer (subscriber-id, access-network, a remote-id that is marked
+// as sensitive) never go to a server in clear, from a link that adds all of them, beside a server
+// with IPsec, which gets nothing at all as long as nothing protects it. Each message that went on
+// without them is counted. A remote-id that is not marked goes to both.
 func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
 	r := build(t, 1, 2)
 	record := r.uplink()
@@ -87,7 +86,7 @@ func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
 		}
 	}
 
-	// Not marked, it is an option like others.
+	// A remote-id that is not marked is an option like any other.
 	r.Fairlead.Reload(r.config(top, r.second(protection), strings.Replace(described[1], ", sensitive: true", "", 1)))
 	before := r.omitted("d1")
 	m := c.Passed()
@@ -104,8 +103,8 @@ func TestSensitiveOptionsStayOnProtectedHops(t *testing.T) {
 	}
 }
 
-// sensitive: require refuses a configuration in which a peer in clear could be
-// asked on a link that has something to hide, and says where that is.
+// sensitive: require refuses a configuration in which a peer in clear could be asked on a link
+// that has something sensitive, and names the place in the file.
 func TestSensitiveRequire(t *testing.T) {
 	r := build(t, 0, 2)
 	top, protection := r.ike()
@@ -140,7 +139,7 @@ func TestSensitiveRequire(t *testing.T) {
 			t.Errorf("%s with omit: %v", key, err)
 		}
 	}
-	// With every server under IPsec there is nothing to refuse.
+	// If every server has IPsec, nothing is refused.
 	text := r.config(top, r.second(protection), append(slices.Clone(described), "sensitive: require")...)
 	other := strings.NewReplacer(
 		"    protection: none\n", fmt.Sprintf("    local: 2001:db8:fe::1\n    protection: ipsec\n    ike: {psk-file: %s}\n", r.secret("psk2", "another secret, for the server\n")))

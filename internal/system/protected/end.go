@@ -16,29 +16,29 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// Config says what an end is.
+// Config describes an end.
 type Config struct {
-	// Guards has it run "fairlead guard", beside somebody else's program, in place
-	// of "fairlead run".
+	// Guards makes it run "fairlead guard", beside a program of others, in place of "fairlead
+	// run".
 	Guards bool
 	// Charon is added to the section charon of strongswan.conf.
 	Charon string
 }
 
-// End is one host of a hop: a node, its strongSwan, and the fairlead that keeps
-// the hop protected, be it the relay itself or a guard.
+// End is one host of a hop: a node, its strongSwan, and the fairlead that keeps the hop
+// protected, which is either the relay itself or a guard.
 type End struct {
 	*rig.Host
-	Charon  *ike.Charon // nil where keys are made by hand
+	Charon  *ike.Charon // nil if the keys are manual
 	Program *rig.Program
-	Section string // the relay's section, but for its links, in YAML; "relay6:\n" at first
-	Keys    string // more of its links, in YAML
+	Section string // the relay's section without its links, in YAML; "relay6:\n" at first
+	Keys    string // further keys of its links, in YAML
 
 	config Config
 }
 
-// pace is how often an end is asked: it looks at its hops once a second, and each
-// question is work for an emulated machine.
+// pace is how often an end is asked. It looks at its hops once a second, and each question is
+// work for an emulated machine.
 const pace = 200 * time.Millisecond
 
 // New prepares an end without starting anything.
@@ -59,9 +59,9 @@ func (e *End) Strongswan() {
 	e.Net.Need(err)
 }
 
-// Configure writes the configuration: peers in YAML, and for a relay the links,
-// which are those whose names begin with d. One client there sends as fast as it
-// is answered, which the usual limit of a source's rate would not let pass.
+// Configure writes the configuration: peers in YAML and, for a relay, the links, which are those
+// whose names begin with d. One client there sends as fast as it is answered, which the default
+// limit on a source's rate would not allow.
 func (e *End) Configure(peers string) {
 	e.Net.T.Helper()
 	text := "metrics:\n  listen: \"off\"\npeers:\n" + peers
@@ -80,7 +80,7 @@ func (e *End) Start() {
 	e.Program.Start()
 }
 
-// asking bounds one question to the program.
+// asking returns a context that bounds one question to the program.
 func (e *End) asking() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), labtest.Patience)
 }
@@ -99,28 +99,27 @@ func (e *End) Reload() {
 	e.Net.Need(err)
 }
 
-// Allow has a guard let messages of relays in that are not configured.
+// Allow makes a guard let in messages of relays that are not configured.
 func (e *End) Allow() {
 	e.Net.T.Helper()
 	e.Program.Write(e.Program.Text() + "others: allow\n")
 	e.Reload()
 }
 
-// GuardStatus is what a guard says of itself.
+// GuardStatus returns what a guard reports about itself.
 func (e *End) GuardStatus() (api.GuardStatus, error) {
 	ctx, cancel := e.asking()
 	defer cancel()
 	return api.NewGuardClient(e.Program.Socket).GuardStatus(ctx)
 }
 
-// Says is what "fairlead guard status" prints.
+// Says returns what "fairlead guard status" prints.
 func (e *End) Says() string {
 	e.Net.T.Helper()
 	return e.Program.CLI("guard", "status")
 }
 
-// Strangers is how many relayed messages of nobody that is configured a guard has
-// dropped.
+// Strangers returns how many relayed messages of strangers a guard has dropped.
 func (e *End) Strangers() uint64 {
 	e.Net.T.Helper()
 	status, err := e.GuardStatus()
@@ -128,7 +127,7 @@ func (e *End) Strangers() uint64 {
 	return status.Strangers.Packets
 }
 
-// Hops is what the program says of its hops, those of all peers.
+// Hops returns what the program reports about its hops, those of all peers.
 func (e *End) Hops() (hops []api.Hop, err error) {
 	if e.config.Guards {
 		status, err := e.GuardStatus()
@@ -177,9 +176,9 @@ func (e *End) BecomesProtected() []api.Hop {
 	})
 }
 
-// Notices waits until one of the hops has, or has had since then, a problem with one
-// of the texts in it. The log is asked, too: a hop's last error may give way to another
-// between two looks.
+// Notices waits until one of the hops has, or has had since then, a problem that contains one of
+// the texts. It also reads the log: a hop's last error may be replaced by another between two
+// looks.
 func (e *End) Notices(since time.Time, texts ...string) {
 	e.Net.T.Helper()
 	e.Becomes(fmt.Sprintf("one of %q is noticed", texts), func(hops []api.Hop) bool {
@@ -197,9 +196,9 @@ func contains(what string, texts []string) bool {
 	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(what, text) })
 }
 
-// logged reports whether this run of the program has told since then of a hop that is
-// lost, set up anew or cannot be negotiated, for a reason with one of the texts in it, or of
-// a barrier: all of these may be mended before the hops are looked at.
+// logged reports whether this run of the program has reported since then that a hop was lost, set
+// up anew or could not be negotiated, for a reason that contains one of the texts, or has
+// reported the loss of a barrier. All of these may be repaired before the hops are looked at.
 func (e *End) logged(since time.Time, texts []string) bool {
 	for line := range strings.Lines(e.Program.Log()) {
 		stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
@@ -213,7 +212,7 @@ func (e *End) logged(since time.Time, texts []string) bool {
 	return false
 }
 
-// XFRM is one of the kernel's counters at the end: XfrmInStateSeqError and the like.
+// XFRM returns one of the kernel's counters at the end, such as XfrmInStateSeqError.
 func (e *End) XFRM(name string) int {
 	e.Net.T.Helper()
 	out := e.Run("cat", "/proc/net/xfrm_stat")
@@ -228,7 +227,7 @@ func (e *End) XFRM(name string) int {
 	return 0
 }
 
-// Table is the name of the end's guard table.
+// Table returns the name of the end's guard table.
 func (e *End) Table() string {
 	if e.config.Guards {
 		return "fairlead-guard-guard"

@@ -12,23 +12,22 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// Keying makes the keys of a hop between two ends, of which the relay's has one
-// address or more, and returns what stands in the stanza of each, in YAML,
-// indented by four. Addresses beside a relay's first are its further giaddrs.
+// Keying makes the keys of a hop between two ends. The relay's end has one or more addresses;
+// those after the first are its further giaddrs. It returns what belongs into the stanza of each
+// end, in YAML, indented by four spaces.
 type Keying func(n *rig.Net, server netip.Addr, relay ...netip.Addr) (atRelay, atServer string)
 
-// Keyings are the three that there are.
+// Keyings are all ways to make keys.
 var Keyings = map[string]Keying{"psk": Preshared, "certificate": Certificates, "manual": ByHand}
 
-// Random are that many octets in hexadecimal.
+// Random returns so many random octets in hexadecimal.
 func Random(octets int) string {
 	b := make([]byte, octets)
 	rand.Read(b)
 	return hex.EncodeToString(b)
 }
 
-// KeyFile writes a file that its owner alone can read, with a name that nothing
-// else has.
+// KeyFile writes a file that only its owner can read, under a unique name.
 func KeyFile(n *rig.Net, text string) string {
 	n.T.Helper()
 	path := filepath.Join(n.Dir(), "key-"+Random(8))
@@ -36,7 +35,7 @@ func KeyFile(n *rig.Net, text string) string {
 	return path
 }
 
-// PSK is the stanza of either end with that key, in hexadecimal.
+// PSK returns the stanza of either end with that key, in hexadecimal.
 func PSK(n *rig.Net, key string) string {
 	n.T.Helper()
 	return "    ike:\n      psk-file: " + KeyFile(n, "0x"+key+"\n") + "\n"
@@ -49,7 +48,7 @@ func Preshared(n *rig.Net, _ netip.Addr, relay ...netip.Addr) (atRelay, atServer
 	return text, text
 }
 
-// giaddrs are the addresses of a relay beside its first.
+// giaddrs returns the key for the addresses of a relay after its first one.
 func giaddrs(further []netip.Addr) string {
 	if len(further) == 0 {
 		return ""
@@ -71,8 +70,8 @@ func Certificates(n *rig.Net, server netip.Addr, relay ...netip.Addr) (atRelay, 
 		Certificate(n, a, a, ike.Request{Addresses: []netip.Addr{server}}) + further
 }
 
-// Certificate is the stanza of an end whose certificate is by one authority while
-// it believes in another. It is given a name that nothing else has.
+// Certificate returns the stanza of an end whose certificate is from one authority, while the end
+// trusts another. Its files have a unique name.
 func Certificate(n *rig.Net, by, trusted *ike.Authority, r ike.Request) string {
 	n.T.Helper()
 	r.Name = "end-" + Random(4)
@@ -83,14 +82,14 @@ func Certificate(n *rig.Net, by, trusted *ike.Authority, r ike.Request) string {
 	return files.Stanza()
 }
 
-// ManualKeys is a file with a new pair of keys.
+// ManualKeys returns the path of a file with a new pair of keys.
 func ManualKeys(n *rig.Net) string {
 	n.T.Helper()
 	return KeyFile(n, "encryption "+Random(32)+"\nintegrity "+Random(32)+"\n")
 }
 
-// ByHand is the Keying by manual keys: SPIs from 0x1001 to the server, from 0x2001
-// back, and keys of its own for each address of the relay.
+// ByHand is the Keying by manual keys: SPIs from 0x1001 to the server and from 0x2001 back, and
+// separate keys for each address of the relay.
 func ByHand(n *rig.Net, _ netip.Addr, relay ...netip.Addr) (atRelay, atServer string) {
 	n.T.Helper()
 	for i, a := range relay {

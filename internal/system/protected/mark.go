@@ -7,17 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// marked is how tcpdump begins to print a mark; its number follows.
+// marked is how tcpdump begins the line of a mark; the number of the mark follows.
 const marked = "Loopback, skipCount 0, Reply, receipt number "
 
 // written is how long a recorder may take to write what has passed.
 const written = 3 * time.Minute
 
-// mark puts a frame with the number of the last mark on the recorded link. What
-// has passed before is in the recording when the mark is: a recorder that has to
-// wait for its processor may be behind. Nobody else takes notice of it: it is a
-// reply of Ethernet's Configuration Testing Protocol, which hosts do not speak,
-// between addresses that nobody has.
+// mark puts a frame with the number of the last mark on the recorded link. When the mark is in
+// the recording, everything that passed before it is too: a recorder that has to wait for a
+// processor may be late. No other program notices the frame: it is a reply of Ethernet's
+// Configuration Testing Protocol, which hosts do not use, between addresses that nobody has.
 func (x *Wire) mark() error {
 	link, err := x.host.Node.Interface(x.link)
 	if err != nil {
@@ -27,7 +26,8 @@ func (x *Wire) mark() error {
 	frame = append(frame, 0, 0, 1, 0) // nothing to skip, a reply
 	frame = binary.LittleEndian.AppendUint16(frame, x.marks)
 	return x.host.Node.Do(func() error {
-		// Not kept: a guard on this host would take us for a program that reads frames.
+		// The socket is closed at once: a guard on this host would report us as a program that
+		// reads frames.
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err

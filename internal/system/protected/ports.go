@@ -12,8 +12,8 @@ import (
 // other is a UDP port that is not DHCP's.
 const other = 5470
 
-// OtherPortsPass checks that what is no DHCP is left as it is: a datagram between
-// those addresses of two ends arrives, and is in clear on the wire.
+// OtherPortsPass checks that what is not DHCP is left alone: a datagram between those addresses
+// of two ends arrives, and is in clear on the wire.
 func (x *Wire) OtherPortsPass(a *End, source netip.Addr, b *End, dest netip.Addr) {
 	x.net.T.Helper()
 	before := len(x.Lines())

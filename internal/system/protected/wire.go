@@ -10,14 +10,14 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// Wire is a recording of what passes between two ends.
+// Wire is a recording of the packets between two ends.
 type Wire struct {
 	Capture *rig.Capture
 
 	net   *rig.Net
 	host  *rig.Host
 	link  string
-	marks uint16 // how many there were
+	marks uint16 // how many marks there were
 }
 
 // Record records what passes an interface and matches a tcpdump filter.
@@ -26,12 +26,13 @@ func Record(h *rig.Host, link, filter string) *Wire {
 	return &Wire{Capture: h.Record(link, "("+filter+") or ether proto 0x9000"), net: h.Net, host: h, link: link}
 }
 
-// neighbourly is what hosts on a link say about themselves, in tcpdump's words.
-// Errors of ICMP are not: they quote what they are about.
+// neighbourly are the messages that hosts on a link send about themselves, as tcpdump prints
+// them. ICMP errors do not belong to them, because they contain a part of the packet that they
+// are about.
 var neighbourly = []string{"neighbor solicitation", "neighbor advertisement", "multicast listener", "router solicitation", "igmp"}
 
-// Lines is what tcpdump prints of all that has passed so far, but for the
-// neighbours' talk about themselves.
+// Lines returns what tcpdump prints of everything that has passed so far, without neighbourly
+// messages.
 func (x *Wire) Lines(options ...string) (lines []string) {
 	x.net.T.Helper()
 	x.marks++
@@ -49,9 +50,9 @@ func (x *Wire) Lines(options ...string) (lines []string) {
 	})
 }
 
-// isESP and isIKE tell by tcpdump's words. An error of ICMP or ICMPv6 about IKE
-// belongs to IKE: where strongSwan was killed, the kernel sends one for each
-// message that the other end still sends to port 500, and it quotes nothing of DHCP.
+// isESP and isIKE decide by what tcpdump prints. An ICMP or ICMPv6 error about IKE counts as IKE:
+// after strongSwan was killed, the kernel sends such an error for each message that the other end
+// still sends to port 500, and it contains nothing of DHCP.
 func isESP(line string) bool { return strings.Contains(line, ": ESP(spi=0x") }
 
 func isIKE(line string) bool {
@@ -60,8 +61,8 @@ func isIKE(line string) bool {
 		strings.Contains(line, "udp port 500 unreachable, length") // ICMP
 }
 
-// OnlyESP fails unless every packet since the line of that number is ESP or IKE.
-// It returns how many lines there are now, and how many of the new ones are ESP.
+// OnlyESP fails unless every packet since the line of that number is ESP or IKE. It returns how
+// many lines there are now, and how many of the new ones are ESP.
 func (x *Wire) OnlyESP(from int) (now, esp int) {
 	x.net.T.Helper()
 	lines := x.Lines()
@@ -76,7 +77,7 @@ func (x *Wire) OnlyESP(from int) (now, esp int) {
 	return len(lines), esp
 }
 
-// WantESP is OnlyESP that fails unless so many of the new lines at least are ESP.
+// WantESP does the same, and also fails unless at least so many of the new lines are ESP.
 func (x *Wire) WantESP(from, least int) {
 	x.net.T.Helper()
 	if _, esp := x.OnlyESP(from); esp < least {
@@ -95,8 +96,8 @@ func (x *Wire) ESP(source, dest netip.Addr) (n int) {
 	return n
 }
 
-// SPIs are those of ESP packets from an address since the line of that number, as
-// tcpdump prints them, and how many packets each has.
+// SPIs returns the SPIs of ESP packets from an address since the line of that number, as tcpdump
+// prints them, and how many packets each has.
 func (x *Wire) SPIs(from int, source netip.Addr) map[string]int {
 	x.net.T.Helper()
 	found := make(map[string]int)

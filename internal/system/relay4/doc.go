@@ -1,3 +1,3 @@
-// Package relay4 has no code, only tests: the DHCPv4 relay between clients and servers of
-// other people, in network namespaces.
+// Package relay4 has no code, only tests. They run the DHCPv4 relay between clients and servers
+// of other authors, in network namespaces.
 package relay4

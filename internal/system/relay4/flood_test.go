@@ -14,10 +14,10 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// mine is how hardware addresses begin that a flood names; nobody else's does.
+// mine is how the hardware addresses begin that a flood uses. No other addresses begin so.
 var mine = []byte{2, 6}
 
-// forged is a hardware address that there has not been before.
+// forged returns a hardware address that was not used before.
 func forged() net.HardwareAddr {
 	return append(append(net.HardwareAddr{}, mine...), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()))
 }
@@ -31,13 +31,14 @@ func (n *network) neighbour() *rig.Host {
 	return x
 }
 
-// sober has a server answer all but a flood.
+// sober makes a server answer all messages except those of a flood.
 func (p *played) sober() {
 	p.silent = func(m *request) bool { return string(m.ClientHWAddr[:2]) == string(mine) }
 }
 
-// beside has frames sent as fast as the link takes them while honest people do what they
-// do, from before the first is dropped for a reason to after a later one.
+// beside sends frames as fast as the link takes them while honest clients do what they do. It
+// starts honest after the first drop for the reason, and waits for another such drop after the
+// end of honest.
 func (n *network) beside(x *labtest.Thrower, reason string, frame func() []byte, honest func()) {
 	n.T.Helper()
 	var sent atomic.Int64
@@ -69,9 +70,9 @@ func (n *network) beside(x *labtest.Thrower, reason string, frame func() []byte,
 	n.T.Logf("%d frames sent; drops: %v", sent.Load(), n.look().Drops)
 }
 
-// A host that floods its link in the name of ever new clients, from its own hardware
-// address: its excess is dropped by name, and a neighbour on its link and a client on
-// another one are served.
+// A host floods its link in the name of ever new clients, from its own hardware address. What it
+// sends above its rate is dropped under a name of its own; a neighbour on its link, and a client
+// on another link, are served.
 func TestFloodFromOneHost(t *testing.T) {
 	n := build(t)
 	x := n.neighbour().Throw("e0", n.relay, "d1")
@@ -87,21 +88,21 @@ func TestFloodFromOneHost(t *testing.T) {
 	})
 }
 
-// The same with a new hardware address in every frame. Who was there before is served, and
-// so is another link; the process does not grow with the addresses, nor with the
+// The same with a new hardware address in every frame. Clients that were there before are served,
+// and so is another link. The process does not grow with the addresses, nor with the
 // transactions.
 func TestFloodFromRandomHardwareAddresses(t *testing.T) {
 	n := build(t)
 	x := n.neighbour().Throw("e0", n.relay, "d1")
 	n.play().sober()
-	n.start("agent-information: add", "rate: {link: 2000, link-burst: 2000}") // so that any machine can flood it
+	n.start("agent-information: add", "rate: {link: 2000, link-burst: 2000}") // a rate that any machine can exceed
 	honest := func() {
 		for range 3 {
 			n.obtainAs(n.clients[0], "br0")
 			n.obtain(2)
 		}
 	}
-	honest() // an established source
+	honest() // this makes the source an established one
 	before := n.fairlead.Resident()
 	n.beside(x, "rate-newcomers", func() []byte {
 		client := forged()
@@ -118,7 +119,7 @@ func TestFloodFromRandomHardwareAddresses(t *testing.T) {
 	}
 }
 
-// A flood on the uplink of what a server could say, from a host that is none.
+// A flood on the uplink, of messages that a server could send, from a host that is no server.
 func TestFloodOnTheUplink(t *testing.T) {
 	n := build(t)
 	n.play()
@@ -134,9 +135,9 @@ func TestFloodOnTheUplink(t *testing.T) {
 	})
 }
 
-// Two links share one giaddr, and the server does not echo option 82: only the transaction
-// tells where an answer goes. A flood of transactions on one link takes nobody's answer on
-// the other away.
+// Two links share one giaddr, and the server does not echo option 82: only the transaction tells
+// where an answer belongs. A flood of transactions on one link does not lose any answer for the
+// other link.
 func TestFloodOfTransactions(t *testing.T) {
 	n := build(t)
 	n.unnumbered()
@@ -155,9 +156,9 @@ func TestFloodOfTransactions(t *testing.T) {
 	})
 }
 
-// A host sends more than the relay can read. The link is set apart, and from then on a single
-// Discover on another link is heard however full the queue of the flood is: what is too much
-// for it the kernel drops.
+// A host sends more than the relay can read. The link is set apart. From then on, a single
+// Discover on another link is received, however full the queue of the flood is: the kernel drops
+// what is too much for that queue.
 func TestFloodCostsNoOtherLink(t *testing.T) {
 	n := build(t)
 	n.play().sober()
@@ -170,7 +171,7 @@ func TestFloodCostsNoOtherLink(t *testing.T) {
 		x.Put(datagram(x.Own, everybody, fromClient, toServers, discover(forged(), rand.Uint32())))
 	}, func() {
 		xid = rand.Uint32()
-		other.Put(datagram(other.Own, everybody, fromClient, toServers, discover(other.Own, xid))) // once
+		other.Put(datagram(other.Own, everybody, fromClient, toServers, discover(other.Own, xid))) // only once
 	})
 	heard.Wait(fmt.Sprintf("dhcp.option.dhcp == 2 && dhcp.id == %#x", xid), "frame.number")
 }

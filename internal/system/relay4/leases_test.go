@@ -10,8 +10,7 @@ import (
 	fairlead "fairlead/internal/lab/relay"
 )
 
-// onView has the relay show how many leases there are on each link, all of them kept, or waits
-// until it does.
+// onView waits until the relay shows so many leases on each link, all of them kept.
 func (n *network) onView(d1, d2 int) {
 	n.T.Helper()
 	n.Until("the leases on view are as many as wanted", func() bool {
@@ -23,7 +22,7 @@ func (n *network) onView(d1, d2 int) {
 	})
 }
 
-// addressOf is what a client has given to its interface, once it has.
+// addressOf waits until a client has given an address to its interface, and returns it.
 func (n *network) addressOf(link int) netip.Addr {
 	n.T.Helper()
 	var shown []struct {
@@ -38,9 +37,9 @@ func (n *network) addressOf(link int) netip.Addr {
 	return shown[0].Addrs[0].Local
 }
 
-// A lease of dhcpcd is on view from its acknowledgement on. Behind a server that heeds the
-// server identifier override (RFC 5107) its renewals extend it, and its RELEASE ends it; in
-// between the relay is killed, and knows it when it is back.
+// A lease of dhcpcd is on view from its acknowledgement on. If the server supports the server
+// identifier override (RFC 5107), renewals extend the lease, and a RELEASE ends it. Between these
+// the relay is killed, and still knows the lease after its start.
 func TestLeasesOnView(t *testing.T) {
 	n := build(t)
 	n.serve(peer.Dnsmasq4)
@@ -68,8 +67,8 @@ func TestLeasesOnView(t *testing.T) {
 	n.onView(1, 0)
 }
 
-// What udhcpc and dhclient get of Kea, which sends client identifiers back, and of dhcpd, which
-// does not unless it is told to, is on view with the hardware address of each.
+// The leases that udhcpc and dhclient get are on view with the hardware address of each client.
+// Kea sends client identifiers back; dhcpd only does so if it is configured to.
 func TestLeasesOfClientsOfOthers(t *testing.T) {
 	for _, kind := range []peer.Server4Kind{peer.Kea4UDP, peer.Dhcpd4} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -83,7 +82,8 @@ func TestLeasesOfClientsOfOthers(t *testing.T) {
 			n.clients[1].Run("dhclient", "-4", "-1", "-v", "-sf", "/bin/true", "-lf", dir+"/leases", "-pf", dir+"/pid", "c0")
 			n.endDaemon(1, dir+"/pid")
 			n.onView(1, 1)
-			// The link may have one lease: another client of it is not served. The same one is.
+			// The link may have one lease: a second client of it is not served. The same client
+			// is.
 			down := n.clients[0].Record("c0", "udp port 67 or udp port 68")
 			before := n.clients[0].Interface("c0").HardwareAddr.String()
 			n.clients[0].IP("link set c0 address 02:00:5e:10:00:77")

@@ -16,7 +16,7 @@ import (
 
 var columns = regexp.MustCompile(" {2,}")
 
-// tells checks that a text has all words, however wide its columns are.
+// tells checks that a text contains all words, however wide its columns are.
 func tells(t *testing.T, what, text string, words ...string) {
 	t.Helper()
 	text = columns.ReplaceAllString(text, " ")
@@ -27,13 +27,13 @@ func tells(t *testing.T, what, text string, words ...string) {
 	}
 }
 
-// What operators read of the DHCPv6 relay they read of this one: status, links, peers, the
-// check of a file, and what a reload would change, and then changes.
+// Operators see of this relay what they see of the DHCPv6 relay: status, links, peers, the check
+// of a file, what a reload would change, and then what it changes.
 func TestOperatorsRead(t *testing.T) {
 	n := build(t)
 	const key = "agent-information: add"
 	n.start(key)
-	for range 8 { // nobody answers
+	for range 8 { // nobody answers these
 		n.discover(1)
 	}
 	var status string
@@ -70,8 +70,9 @@ func TestOperatorsRead(t *testing.T) {
 	tells(t, "the way back", n.fairlead.CLI("reload"), "relay4: link d2: gained, faces clients")
 }
 
-// TestOperatorsSeeLeases: who has which address, since when and until when, is seen by all ways
-// that delegations are; and an operator's word takes a lease off the view.
+// TestOperatorsSeeLeases shows that leases (who has which address, since when and until when) are
+// shown by all commands that show delegations, and that an operator's order removes a lease from
+// the view.
 func TestOperatorsSeeLeases(t *testing.T) {
 	n := build(t)
 	n.start("agent-information: add")
@@ -79,7 +80,7 @@ func TestOperatorsSeeLeases(t *testing.T) {
 	watch := n.fairlead.Follow("watch", "watch", "--json")
 	steps := n.fairlead.Follow("trace", "trace", "--link", "d1", "--json")
 	var one netip.Addr
-	n.Until("watch and trace are there", func() bool { // a lease tells that they are
+	n.Until("watch and trace are there", func() bool { // a lease shows that they are there
 		one = n.obtain(1)
 		return rig.Lines(watch.Log(), `"kind":"delegation"`, one.String()) > 0 && rig.Lines(steps.Log(), `"type":"DHCPACK"`) > 0
 	})
@@ -109,8 +110,8 @@ func TestOperatorsSeeLeases(t *testing.T) {
 	n.Until("watch tells of the end", func() bool { return rig.Lines(watch.Log(), `"text":"ended"`, one.String()) > 0 })
 }
 
-// TestHookHearsOfLeases: the operator's program is called for a lease as for a delegation, with
-// no IAID, which there is none of.
+// TestHookHearsOfLeases shows that the operator's program is called for a lease as for a
+// delegation, but without an IAID, because a lease has none.
 func TestHookHearsOfLeases(t *testing.T) {
 	n := build(t)
 	dir := t.TempDir()

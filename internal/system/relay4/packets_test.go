@@ -19,14 +19,15 @@ import (
 // everybody is the link-layer broadcast address.
 var everybody = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// fromClient is where clients without an address send from, and where to.
+// fromClient and toServers are source and destination of the messages of clients without an
+// address.
 var (
 	fromClient = netip.MustParseAddrPort("0.0.0.0:68")
 	toServers  = netip.MustParseAddrPort("255.255.255.255:67")
 )
 
-// message is a DHCPv4 message of, or for, a client with that hardware address. What is said
-// of a lease is left empty.
+// message returns a DHCPv4 message of a client with that hardware address, or for it. The fields
+// about a lease are empty.
 func message(op layers.DHCPOp, kind layers.DHCPMsgType, client net.HardwareAddr, xid uint32, giaddr netip.Addr) []byte {
 	none := net.IPv4zero
 	return serialized(&layers.DHCPv4{
@@ -39,12 +40,12 @@ func message(op layers.DHCPOp, kind layers.DHCPMsgType, client net.HardwareAddr,
 	})
 }
 
-// discover is a client's Discover.
+// discover returns a client's Discover.
 func discover(client net.HardwareAddr, xid uint32) []byte {
 	return message(layers.DHCPOpRequest, layers.DHCPMsgTypeDiscover, client, xid, netip.IPv4Unspecified())
 }
 
-// datagram is a frame with a UDP datagram.
+// datagram returns a frame with a UDP datagram.
 func datagram(from, to net.HardwareAddr, source, dest netip.AddrPort, payload []byte) []byte {
 	ip := &layers.IPv4{
 		Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP,
@@ -61,16 +62,16 @@ func ethernet(from, to net.HardwareAddr) *layers.Ethernet {
 	return &layers.Ethernet{SrcMAC: from, DstMAC: to, EthernetType: layers.EthernetTypeIPv4}
 }
 
-// serialized are layers in octets.
+// serialized returns layers as octets.
 func serialized(parts ...gopacket.SerializableLayer) []byte {
 	buffer := gopacket.NewSerializeBuffer()
 	if err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, parts...); err != nil {
-		panic(err) // nothing in it can be wrong
+		panic(err) // none of these values can be wrong
 	}
 	return slices.Clone(buffer.Bytes())
 }
 
-// packets are the IPv4 packets of a recording.
+// packets returns the IPv4 packets of a recording.
 func packets(t *testing.T, c *rig.Capture) (all []*layers.IPv4) {
 	t.Helper()
 	text, err := os.ReadFile(c.File)

@@ -12,11 +12,11 @@ import (
 	fairlead "fairlead/internal/lab/relay"
 )
 
-// fatal is the transaction at which the program of panicking panics.
+// fatal is the transaction that makes the program of panicking panic.
 const fatal = "0x0fa7a100"
 
-// panicking builds the program with a fault in the core of the DHCPv4 relay: each message of
-// the transaction makes it panic.
+// panicking builds the program with a fault in the core of the DHCPv4 relay: each message of that
+// transaction makes it panic.
 func panicking(t *testing.T) (binary string) {
 	t.Helper()
 	need := func(err error) {
@@ -49,10 +49,10 @@ func panicking(t *testing.T) (binary string) {
 	return binary
 }
 
-// A message that makes the core panic costs that message: the process goes on, leases stay on
-// view, and the next clients are served, on that link too. The panic is counted, and the same
-// message is refused from then on. After three of them the link is not heard for a minute, and
-// other links are served all the time.
+// A message that makes the core panic costs that message alone. The process goes on, leases stay
+// on view, and the next clients are served, on that link too. The panic is counted, and the same
+// message is refused from then on. After three such messages the relay ignores the link for a
+// minute; other links are served all the time.
 func TestPanicOfTheCore(t *testing.T) {
 	binary := panicking(t)
 	n := build(t)

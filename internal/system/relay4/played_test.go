@@ -11,26 +11,26 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// played is a server on the server's host that leases to each client the address that its
-// hardware address stands for, and can be asked to wait.
+// played is a server on the server's host. It leases to each client an address that depends on
+// the hardware address, and can be told to wait.
 type played struct {
 	n    *network
 	conn *net.UDPConn
 
 	mu    sync.Mutex
-	heard []*request // what came, in order
-	// silent holds back answers to a message; nil: none.
+	heard []*request // the messages that came, in order
+	// silent reports whether a message is not to be answered; nil: all are answered.
 	silent func(*request) bool
 	// mute leaves option 82 out of answers.
 	mute bool
-	// vpns has it lease in the VPN that it is told, and say so (RFC 6607 section 6).
+	// vpns makes it lease in the VPN of the request, and say so (RFC 6607 section 6).
 	vpns bool
 }
 
 // request is a message that came to a played server.
 type request struct {
 	*layers.DHCPv4
-	port uint16 // that it was sent from
+	port uint16 // its source port
 }
 
 // play starts a played server.
@@ -64,7 +64,7 @@ func (p *played) take(m *request) {
 }
 
 // answer answers a message, at the port that the Source Port sub-option asks for (RFC 8357
-// section 5.1). One that cannot be sent now is asked for again.
+// section 5.1). If an answer cannot be sent now, the client will ask again.
 func (p *played) answer(m *request) {
 	kind := map[byte]layers.DHCPMsgType{byte(layers.DHCPMsgTypeDiscover): layers.DHCPMsgTypeOffer, byte(layers.DHCPMsgTypeRequest): layers.DHCPMsgTypeAck}[kindOf(m.DHCPv4)]
 	if kind == layers.DHCPMsgTypeUnspecified {
@@ -96,14 +96,14 @@ func (p *played) answer(m *request) {
 	_, _ = p.conn.WriteToUDPAddrPort(serialized(&a), netip.AddrPortFrom(relay, port))
 }
 
-// The option of relay agents, and sub-options of it that ask something of a server.
+// The option of relay agents, and its sub-options that require something of a server.
 const (
 	agentInformation = 82
 	sourcePort       = 19
 	vssControl       = 152
 )
 
-// without is option 82 but for one sub-option, and whether it had that.
+// without returns option 82 without one sub-option, and whether it had that sub-option.
 func without(information []byte, code byte) (rest []byte, found bool) {
 	for b := information; len(b) >= 2 && len(b) >= 2+int(b[1]); b = b[2+int(b[1]):] {
 		if b[0] == code {
@@ -115,14 +115,14 @@ func without(information []byte, code byte) (rest []byte, found bool) {
 	return rest, found
 }
 
-// leased is the address that a client gets on the link of a giaddr.
+// leased returns the address that a client gets on the link of a giaddr.
 func leased(giaddr net.IP, client net.HardwareAddr) net.IP {
 	a := bytes.Clone(giaddr.To4())
 	a[3] = 100 + client[len(client)-1]%100
 	return a
 }
 
-// kindOf is a message's type; 0: it has none.
+// kindOf returns a message's type, and 0 if it has none.
 func kindOf(m *layers.DHCPv4) byte {
 	for _, o := range m.Options {
 		if o.Type == layers.DHCPOptMessageType && len(o.Data) == 1 {
@@ -132,7 +132,7 @@ func kindOf(m *layers.DHCPv4) byte {
 	return 0
 }
 
-// await has a client ask until the server has heard the transaction, and returns its newest
+// await makes a client ask until the server has received the transaction, and returns its newest
 // message.
 func (p *played) await(xid uint32, ask func()) (m *request) {
 	p.n.T.Helper()

@@ -24,20 +24,20 @@ const (
 	uplinkAddress = "10.9.0.1"
 )
 
-// network is two clients on links of their own, a relay, and a server behind it.
+// network has two clients on links of their own, a relay, and a server behind it.
 type network struct {
 	*rig.Net
-	clients       [2]*rig.Host // each with c0
-	relay, server *rig.Host    // d1, d2 and u0; s0
+	clients       [2]*rig.Host // each has the interface c0
+	relay, server *rig.Host    // with the interfaces d1, d2 and u0; s0
 	fairlead      *rig.Program
-	peers         string // further ones, in YAML
+	peers         string // further peers, in YAML
 }
 
-// subnet is that of a link, counted from 1, and giaddr the relay's address on it.
+// subnet returns the subnet of a link, counted from 1, and giaddr the relay's address on it.
 func subnet(link int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.1.%d.0/24", link)) }
 func giaddr(link int) netip.Addr   { return subnet(link).Addr().Next() }
 
-// build makes the network. The test runs beside one other.
+// build makes the network. The test runs at the same time as one other.
 func build(t *testing.T) *network {
 	t.Helper()
 	labtest.Parallel(t)
@@ -56,8 +56,8 @@ func build(t *testing.T) *network {
 	return n
 }
 
-// unnumbered takes their addresses away from both links. That of the first is the loopback
-// device's then.
+// unnumbered removes the relay's addresses from both links. The address of the first link is then
+// on the loopback interface.
 func (n *network) unnumbered() {
 	n.T.Helper()
 	n.relay.IP("addr flush dev d1 scope global")
@@ -65,7 +65,7 @@ func (n *network) unnumbered() {
 	n.relay.IP("addr add %s/32 dev lo", giaddr(1))
 }
 
-// serve starts a server for both links, and for a third one behind another relay.
+// serve starts a server for both links, and for a third link behind another relay.
 func (n *network) serve(kind peer.Server4Kind) *lab.Proc {
 	n.T.Helper()
 	p, err := peer.StartServer4(n.server.Node, kind, peer.Server4Config{
@@ -76,7 +76,7 @@ func (n *network) serve(kind peer.Server4Kind) *lab.Proc {
 	return p
 }
 
-// config is a configuration with keys for the links.
+// config returns a configuration with additional keys for the links.
 func (n *network) config(keys ...string) string {
 	text := rig.NoMetrics + "peers:\n  - {name: server, address: " + serverAddress + ", role: server, interfaces: [u0], protection: none}\n" +
 		n.peers + "relay4:\n  links:\n    - match: \"d*\"\n"
@@ -86,20 +86,20 @@ func (n *network) config(keys ...string) string {
 	return text
 }
 
-// start runs the relay with keys for its links.
+// start runs the relay with additional keys for its links.
 func (n *network) start(keys ...string) {
 	n.T.Helper()
 	n.fairlead = n.relay.Fairlead(fairlead.Config{Text: n.config(keys...)})
 	n.fairlead.Start()
 }
 
-// obtain has the client of a link get a lease, and returns its address.
+// obtain makes the client of a link get a lease, and returns its address.
 func (n *network) obtain(link int) netip.Addr {
 	n.T.Helper()
 	return n.obtainAs(n.clients[link-1], "c0")
 }
 
-// obtainAs is obtain for any host.
+// obtainAs does the same for any host.
 func (n *network) obtainAs(h *rig.Host, link string) netip.Addr {
 	n.T.Helper()
 	c, err := peer.StartClient4(h.Node, link)
@@ -110,7 +110,7 @@ func (n *network) obtainAs(h *rig.Host, link string) netip.Addr {
 	return got
 }
 
-// discover has the client of a link send one Discover.
+// discover makes the client of a link send one Discover.
 func (n *network) discover(link int) {
 	n.T.Helper()
 	c, err := peer.StartClient4(n.clients[link-1].Node, "c0")
@@ -119,15 +119,15 @@ func (n *network) discover(link int) {
 	n.Need(c.Discover())
 }
 
-// look is what the relay says of itself.
+// look returns what the relay reports about itself.
 func (n *network) look() (about api.Relay4) {
 	n.T.Helper()
 	n.fairlead.Ask("/v1/relay4", &about)
 	return about
 }
 
-// endDaemon ends a program of a client that goes on in the background, once it has written
-// its process id: dhclient does that after who started it has gone on.
+// endDaemon ends a client program that continues in the background, once it has written its
+// process id: dhclient writes it only after the process that started it has returned.
 func (n *network) endDaemon(client int, pidFile string) {
 	n.T.Helper()
 	n.Until("the program has written its process id", func() bool {
@@ -146,9 +146,9 @@ func wellFormed(t *testing.T, c *rig.Capture) {
 	}
 }
 
-// Behind our relay each server leases from the subnet of the client's link; it sees giaddr,
-// one hop, circuit-id and relay-id, and the client sees none of them. Kea and dhcpd log the
-// relay-id.
+// With our relay, each server leases from the subnet of the client's link. The server gets
+// giaddr, one hop, circuit-id and relay-id, and the client gets none of them. Kea and dhcpd log
+// the relay-id.
 func TestServersOfOthers(t *testing.T) {
 	for _, kind := range []peer.Server4Kind{peer.Kea4UDP, peer.Kea4Raw, peer.Dhcpd4, peer.Dnsmasq4} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -167,12 +167,12 @@ func TestServersOfOthers(t *testing.T) {
 			if id == "" {
 				t.Fatal("the relay does not say what its identifier is")
 			}
-			if kind != peer.Dnsmasq4 { // it has no word for it
+			if kind != peer.Dnsmasq4 { // dnsmasq does not log it
 				octets, err := hex.DecodeString(id)
 				n.Need(err)
 				n.Need(server.Logged(labtest.Patience, peer.LoggedRelayID(kind, octets)))
 			}
-			// What the server heard, by tshark.
+			// These are the messages that the server received, decoded by tshark.
 			circuits := map[string]bool{}
 			for _, f := range up.Wait("dhcp.type == 1 && ip.dst == "+serverAddress+" && dhcp.option.dhcp == 3", "dhcp.ip.relay", "dhcp.hops", "dhcp.option.agent_information_option.agent_circuit_id", "dhcp.option.agent_information_option.value") {
 				if f[1] != "1" {
@@ -196,8 +196,8 @@ func TestServersOfOthers(t *testing.T) {
 	}
 }
 
-// Clients of others get their addresses, by unicast frames where they do not ask for
-// broadcasts: the relay's neighbour table has nobody of them.
+// Clients of other authors get their addresses, by unicast frames if they do not ask for
+// broadcasts: none of them is in the relay's neighbour table.
 func TestClientsOfOthers(t *testing.T) {
 	n := build(t)
 	n.serve(peer.Kea4UDP)
@@ -227,10 +227,10 @@ func TestClientsOfOthers(t *testing.T) {
 	n.Until("networkd has an address", func() bool { return strings.Contains(n.clients[1].IP("-4 addr show dev c0"), "inet 10.1.2.") })
 }
 
-// Both links have one giaddr, which is in neither of their subnets. Dnsmasq heeds the link
-// selection (RFC 3527) and leases from the subnet of the client's link, and it heeds the
-// server identifier override (RFC 5107): the client renews at our address on its link, and
-// that message too has option 82, which tells that it was a unicast (RFC 5010).
+// Both links have the same giaddr, which is in neither of their subnets. Dnsmasq supports the
+// link selection (RFC 3527), and leases from the subnet of the client's link. It also supports
+// the server identifier override (RFC 5107): the client renews at our address on its link, and
+// the renewal that we forward has option 82 too, which says that it was a unicast (RFC 5010).
 func TestRFC5107_4a_LinkSelectionAndServerIDOverride(t *testing.T) {
 	n := build(t)
 	n.serve(peer.Dnsmasq4)
@@ -258,9 +258,9 @@ func TestRFC5107_4a_LinkSelectionAndServerIDOverride(t *testing.T) {
 	wellFormed(t, down)
 }
 
-// Two links without addresses of their own use that of the loopback device: the circuit-id
-// that a server echoes brings each answer to its link, and link-selection is not needed
-// where the server serves the borrowed address's subnet.
+// Two links without addresses of their own use the address of the loopback interface. By the
+// circuit-id that a server echoes, each answer finds its link. link-selection is not needed if
+// the server serves the subnet of the borrowed address.
 func TestUnnumberedLinks(t *testing.T) {
 	n := build(t)
 	n.unnumbered()
@@ -276,8 +276,8 @@ func TestUnnumberedLinks(t *testing.T) {
 	}
 }
 
-// A link that gets its address later is served from then on, and one that is deleted and
-// made anew again.
+// A link that gets its address later is served from then on. A link that is deleted and made anew
+// is served again.
 func TestLinkComesLater(t *testing.T) {
 	n := build(t)
 	n.relay.IP("addr flush dev d1 scope global")

@@ -14,8 +14,8 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// addRelay puts a host between a third client and the relay, on its link d3, for a relay of
-// others. It returns the client.
+// addRelay puts a host between a third client and the relay's link d3, for a relay of other
+// authors. It returns the host and the client.
 func (n *network) addRelay() (below, client *rig.Host) {
 	n.T.Helper()
 	below, client = n.Node("f"), n.Node("c3")
@@ -30,7 +30,7 @@ func (n *network) addRelay() (below, client *rig.Host) {
 	return below, client
 }
 
-// others starts a relay of others with clients on its d1.
+// others starts a relay of other authors with clients on its interface d1.
 func (n *network) others(h *rig.Host, c peer.Relay4Config, kind peer.Relay4Kind, giaddr netip.Addr) {
 	n.T.Helper()
 	c.Down = map[string]netip.Addr{"d1": giaddr}
@@ -38,7 +38,7 @@ func (n *network) others(h *rig.Host, c peer.Relay4Config, kind peer.Relay4Kind,
 	n.Need(err)
 }
 
-// payloads are the DHCPv4 messages of a recording that match, octet by octet.
+// payloads returns the DHCPv4 messages of a recording that match, as octets.
 func payloads(t *testing.T, c *rig.Capture, filter string) (all [][]byte) {
 	t.Helper()
 	for _, f := range c.Fields(filter, "udp.payload") {
@@ -51,14 +51,14 @@ func payloads(t *testing.T, c *rig.Capture, filter string) (all [][]byte) {
 	return all
 }
 
-// What a relay of others below ours has passed on goes to the server as it came, but for
-// the hops: its giaddr and its option 82 stay, and none is added. The server's answers go to
-// the giaddr, and reach the client. The relay below is known as a peer, or its link is
-// trusted.
+// A message that a relay of other authors below ours has passed on goes to the server unchanged,
+// except for the hops: its giaddr and its option 82 stay, and no option 82 is added. The server's
+// answers go to the giaddr, and reach the client. Either the relay below is configured as a peer,
+// or its link is trusted.
 func TestRelaysOfOthersBelow(t *testing.T) {
 	for _, c := range []struct {
 		kind    peer.Relay4Kind
-		source  string // that it sends from
+		source  string // the address that it sends from
 		informs bool
 		trusted bool
 	}{
@@ -80,7 +80,7 @@ func TestRelaysOfOthersBelow(t *testing.T) {
 			if got := n.obtainAs(client, "c0"); !subnet(3).Contains(got) {
 				t.Errorf("the client got %v, want one of %v", got, subnet(3))
 			}
-			n.obtain(1) // whatever else there was of the first client has passed now
+			n.obtain(1) // all messages of the first client have passed by then
 			n.Until("the wire has shown both", func() bool {
 				return len(after.Fields("dhcp.option.dhcp == 5", "frame.number")) >= 2
 			})
@@ -88,7 +88,7 @@ func TestRelaysOfOthersBelow(t *testing.T) {
 			ours := request + " && dhcp.ip.relay == " + giaddr(3).String()
 			in, out := payloads(t, before, request), payloads(t, after, ours)
 			for _, m := range in {
-				m[3]++ // hops
+				m[3]++ // the field hops
 			}
 			if len(in) < 2 || !slices.EqualFunc(in, out, slices.Equal) {
 				t.Errorf("the relay below sent, one hop more\n%x\nand the server heard\n%x", in, out)
@@ -114,10 +114,10 @@ func sum(counts map[string]uint64) (n uint64) {
 	return n
 }
 
-// A relay of others beside ours serves the same clients, on a host with one interface, so
-// that its messages to the server, and the answers to it, are routed by our host over the
-// same link. Each relay passes each message on once, with its own giaddr, and each answer
-// reaches the client once; neither relays what the other has.
+// A relay of other authors beside ours serves the same clients. Its host has one interface, so
+// that its messages to the server, and the answers to it, are routed by our host over the same
+// link. Each relay passes on each message once, with its own giaddr, and each answer reaches the
+// client once. Neither relay relays what the other has sent.
 func TestRelaysOfOthersBeside(t *testing.T) {
 	for _, kind := range []peer.Relay4Kind{peer.Dhcrelay, peer.DnsmasqRelay, peer.DhcpHelper} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestRelaysOfOthersBeside(t *testing.T) {
 			if err := lab.Until(labtest.Patience, "each message has come by both relays, and each answer has gone back", once); err != nil {
 				t.Fatalf("%v: the client's link has had %v, and the server's %v", err, tally(down), tally(up))
 			}
-			n.obtain(2) // whatever the first client's messages may still bring about comes before this
+			n.obtain(2) // all packets that the first client's messages cause come before this
 			n.Until("the wire has shown the second client's", func() bool {
 				return len(up.Fields("dhcp.option.dhcp == 5 && dhcp.ip.relay == "+giaddr(2).String(), "frame.number")) > 0
 			})
@@ -164,8 +164,8 @@ func TestRelaysOfOthersBeside(t *testing.T) {
 	}
 }
 
-// A relay of others is our server, and we are its: somebody's mistake. What we send there comes
-// back with our giaddr in it, and is dropped by name at once.
+// By mistake, a relay of other authors is configured as our server, and we as its server. What we
+// send there comes back with our giaddr, and is dropped at once, under a name of its own.
 func TestRelaysThatFaceEachOther(t *testing.T) {
 	n := build(t)
 	_, err := peer.StartRelay4(n.server.Node, peer.DhcpHelper, peer.Relay4Config{
@@ -196,8 +196,8 @@ func TestRelaysThatFaceEachOther(t *testing.T) {
 	}
 }
 
-// tally is how many messages a recording has by op, source, giaddr, hops and port. In answers
-// servers put what they like into hops.
+// tally returns how many messages a recording has by op, source, giaddr, hops and port. In
+// answers, hops is left out, as servers put any value into it.
 func tally(c *rig.Capture) map[string]int {
 	all := map[string]int{}
 	for _, f := range c.Fields("dhcp && !icmp", "dhcp.type", "ip.src", "dhcp.ip.relay", "dhcp.hops", "udp.dstport") {

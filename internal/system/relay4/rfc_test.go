@@ -14,8 +14,8 @@ import (
 	fairlead "fairlead/internal/lab/relay"
 )
 
-// RFC 1542 section 4.1: what is sent to port 68 is for clients. A relay that has clients on
-// the link, or a server there, passes nothing of it on, and counts nothing.
+// RFC 1542 section 4.1: messages to port 68 are for clients. A relay that has clients on the
+// link, or a server, passes none of them on, and counts none of them.
 func TestRFC1542_4_1b_Port68(t *testing.T) {
 	n := build(t)
 	n.serve(peer.Kea4UDP)
@@ -28,7 +28,7 @@ func TestRFC1542_4_1b_Port68(t *testing.T) {
 	client.Put(datagram(client.Own, client.Peer, fromClient, netip.AddrPortFrom(giaddr(1), 68), ask))
 	server.Put(datagram(server.Own, server.Peer, netip.MustParseAddrPort(serverAddress+":67"), netip.MustParseAddrPort(uplinkAddress+":68"),
 		message(layers.DHCPOpReply, layers.DHCPMsgTypeOffer, client.Own, xid, giaddr(1))))
-	for range 2 { // what waits is looked at before this is over
+	for range 2 { // what waits is looked at before this exchange is over
 		n.obtain(1)
 	}
 	up.Stop()
@@ -42,9 +42,9 @@ func TestRFC1542_4_1b_Port68(t *testing.T) {
 	}
 }
 
-// RFC 1542 section 4.1.1: the message to the server has the host's default TTL, whatever
-// that of the client's was, and a UDP checksum, even if that of the client had none. So have
-// the answers to the client, which we send by frames: there, each checksum is right.
+// RFC 1542 section 4.1.1: the message to the server has the host's default TTL, whatever TTL the
+// client's message had, and a UDP checksum, even if the client's message had none. The same holds
+// for the answers to the client, which we send as frames: each checksum in them is right.
 func TestRFC1542_4_1_1m_TTLAndChecksum(t *testing.T) {
 	n := build(t)
 	n.relay.Sysctl("net/ipv4/ip_default_ttl", "77")
@@ -54,7 +54,7 @@ func TestRFC1542_4_1_1m_TTLAndChecksum(t *testing.T) {
 	x := n.clients[0].Throw("c0", n.relay, "d1")
 	frame := datagram(x.Own, everybody, fromClient, toServers, discover(x.Own, 7))
 	const (
-		ttl      = 14 + 8 // where it is in the frame
+		ttl      = 14 + 8 // its place in the frame
 		header   = 14 + 10
 		checksum = 14 + 20 + 6
 	)
@@ -82,7 +82,7 @@ func TestRFC1542_4_1_1m_TTLAndChecksum(t *testing.T) {
 	}
 }
 
-// folded is the one's complement sum of octets in pairs (RFC 1071).
+// folded returns the one's complement sum of octets in pairs (RFC 1071).
 func folded(b []byte) uint16 {
 	sum := uint32(0)
 	for ; len(b) > 1; b = b[2:] {
@@ -97,8 +97,8 @@ func folded(b []byte) uint16 {
 	return uint16(sum)
 }
 
-// RFC 3046 section 2.1: packets with AH or ESP that our host routes, be they a client's to
-// the server or the other way round, come out as they went in, whatever is in them.
+// RFC 3046 section 2.1: packets with AH or ESP that our host routes, from a client to the server
+// or the other way round, leave it unchanged, whatever they contain.
 func TestRFC3046_2_1k_IPsecInTransit(t *testing.T) {
 	n := build(t)
 	n.relay.Sysctl("net/ipv4/ip_forward", "1")
@@ -106,7 +106,7 @@ func TestRFC3046_2_1k_IPsecInTransit(t *testing.T) {
 	n.clients[0].IP("addr add %s/24 dev c0", giaddr(1).Next())
 	x := n.clients[0].Throw("c0", n.relay, "d1")
 	out := n.server.Record("s0", "proto 50 or proto 51 or udp port 67")
-	// To who does not know the keys this may look like a Discover.
+	// Without the keys, this content looks like a Discover.
 	inside := datagram(x.Own, x.Peer, fromClient, toServers, discover(x.Own, 50))[14+20:]
 	var sent [][]byte
 	for _, protocol := range []layers.IPProtocol{layers.IPProtocolESP, layers.IPProtocolAH} {
@@ -136,8 +136,8 @@ func TestRFC3046_2_1k_IPsecInTransit(t *testing.T) {
 	}
 }
 
-// RFC 6925 section 5: the relay-id is on disk, and is the same after a crash. Another relay
-// has another one. Administrators see it in the log, and are told if they ask.
+// RFC 6925 section 5: the relay-id is on disk, and is the same after a crash. Another relay has
+// another one. Administrators see it in the log, and by commands.
 func TestRFC6925_5_StableAndVisible(t *testing.T) {
 	n := build(t)
 	n.start("agent-information: add")

@@ -14,16 +14,16 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// eye sees what reaches the server. Each packet has a source port of its own.
+// eye sees which packets reach the server. Each packet has a source port of its own.
 type eye struct {
 	*network
 	seen   *rig.Capture
 	last   uint16
-	marker netip.Addr // from which packets of client 2 pass
+	marker netip.Addr // packets of client 2 with this source pass
 }
 
-// sends has the client of a link send a packet to the server, from any addresses, and returns
-// tshark's words for it.
+// sends makes the client of a link send a packet to the server, with any source addresses, and
+// returns tshark's filter for the packet.
 func (e *eye) sends(link int, mac net.HardwareAddr, source netip.Addr) (filter string) {
 	e.T.Helper()
 	e.last++
@@ -35,7 +35,7 @@ func (e *eye) sends(link int, mac net.HardwareAddr, source netip.Addr) (filter s
 
 const discardPort = 9
 
-// linkNow is what the relay shows of a link.
+// linkNow returns what the relay shows of a link.
 func (n *network) linkNow(name string) (found api.Relay4Link) {
 	n.T.Helper()
 	for _, l := range n.look().Links {
@@ -46,13 +46,13 @@ func (n *network) linkNow(name string) (found api.Relay4Link) {
 	return found
 }
 
-// passes has a packet reach the server.
+// passes sends a packet, and waits until it reaches the server.
 func (e *eye) passes(link int, mac net.HardwareAddr, source netip.Addr) {
 	e.T.Helper()
 	e.seen.Wait(e.sends(link, mac, source), "frame.number")
 }
 
-// stopped has a packet of client 1 not reach the server.
+// stopped sends a packet of client 1, and fails if it reaches the server.
 func (e *eye) stopped(what string, mac net.HardwareAddr, source netip.Addr) {
 	e.T.Helper()
 	sent := e.sends(1, mac, source)
@@ -62,10 +62,10 @@ func (e *eye) stopped(what string, mac net.HardwareAddr, source netip.Addr) {
 	}
 }
 
-// A client's packets pass from its acknowledgement until its lease ends, from its own hardware
-// address; no other address passes. It is so again after somebody has flushed the ruleset, and
-// after the relay was killed. A client whose lease was lost with the store is heard when it
-// renews, and passes again.
+// A client's packets pass from its acknowledgement until its lease ends, if they come from its
+// own hardware address; with other source addresses they do not pass. The same holds after
+// another program has flushed the ruleset, and after the relay was killed. A client whose lease
+// was lost with the store is learned when it renews, and passes again.
 func TestStrictFilter(t *testing.T) {
 	n := build(t)
 	n.relay.Sysctl("net/ipv4/ip_forward", "1")
@@ -124,9 +124,9 @@ func TestStrictFilter(t *testing.T) {
 	e.stopped("an address that was released", own, leased)
 }
 
-// Clients on unnumbered links are reached by a route to each address, which comes with the
-// acknowledgement, is there again after a restart and goes with the lease. Without the rule the
-// same process has neither routes nor a filter of IPv4.
+// Clients on unnumbered links are reached by a route to each address. It comes with the
+// acknowledgement, is there again after a restart, and is removed with the lease. Without the
+// rule, the same process has neither routes nor a filter for IPv4.
 func TestHostRoutesOfUnnumberedLinks(t *testing.T) {
 	n := build(t)
 	n.relay.Sysctl("net/ipv4/ip_forward", "1")

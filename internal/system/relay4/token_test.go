@@ -12,9 +12,9 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// RFC 6925 section 6: a relay-id on a token. While the token is away nothing is relayed,
-// which status, log and counters tell; the same one lets it go on, and another one only if
-// the operator says so.
+// RFC 6925 section 6: a relay-id on a token. While the token is away, nothing is relayed, and
+// status, log and counters say so. With the same token, relaying goes on; with another one, only
+// if the operator says so.
 func TestRFC6925_6_Token(t *testing.T) {
 	n := build(t)
 	n.serve(peer.Kea4UDP)

@@ -15,10 +15,10 @@ import (
 	"fairlead/internal/system/rig"
 )
 
-// The relay is killed while a server takes its time. The answer that comes when the relay is
-// back, and before the client has said anything again, reaches the client: its giaddr, or
-// our circuit-id in it, tells the link. Where neither does, it is dropped by name, and no
-// other client gets it.
+// The relay is killed while a server takes its time. The answer comes after the relay's start,
+// and before the client sends anything again. It reaches the client: its giaddr, or our
+// circuit-id in it, tells the link. If neither does, the answer is dropped under a name of its
+// own, and no other client gets it.
 func TestKilledWhileAServerThinks(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -63,8 +63,8 @@ func TestKilledWhileAServerThinks(t *testing.T) {
 	}
 }
 
-// Clients ask while the relay is killed again and again: each gets its lease when it is
-// back, of its own link, without anybody's help.
+// Clients ask while the relay is killed again and again. After the relay's start, each client
+// gets a lease of its own link, without anybody's help.
 func TestKilledUnderLoad(t *testing.T) {
 	n := build(t)
 	n.play()
@@ -85,8 +85,8 @@ func TestKilledUnderLoad(t *testing.T) {
 	}
 }
 
-// keepsAsking has the client of a link get leases of that link until it is stopped, and
-// says then how many it got.
+// keepsAsking makes the client of a link get leases of that link until it is stopped. It then
+// returns how many leases the client got.
 func (n *network) keepsAsking(link int) (stop func() int) {
 	n.T.Helper()
 	end, done := make(chan struct{}), make(chan int, 1)
@@ -112,8 +112,8 @@ func (n *network) keepsAsking(link int) (stop func() int) {
 	}
 }
 
-// asks has the client of a link get a lease of that link. Other goroutines than the test's
-// may call it.
+// asks makes the client of a link get a lease of that link. Goroutines other than the test's may
+// call it.
 func (n *network) asks(link int) error {
 	c, err := peer.StartClient4(n.clients[link-1].Node, "c0")
 	if err != nil {
@@ -127,9 +127,9 @@ func (n *network) asks(link int) error {
 	return err
 }
 
-// Links go down and come up, lose their addresses and get others, go away and come again,
-// while a client of another link is served all the time. In the end the client of each link
-// gets a lease.
+// Links go down and come up, lose their addresses and get others, are deleted and made again,
+// while a client of another link is served all the time. In the end the client of each link gets
+// a lease.
 func TestLinksFlap(t *testing.T) {
 	n := build(t)
 	n.play()
@@ -156,7 +156,7 @@ func TestLinksFlap(t *testing.T) {
 	n.obtain(1)
 	stop()
 
-	// The uplink is made anew as well: another interface of the same name.
+	// The uplink is made anew too: it is another interface of the same name.
 	n.relay.IP("link del u0")
 	n.fairlead.Logged(`msg="link vanished"`, "link=u0")
 	n.Veth(n.relay, "u0", n.server, "s0")
@@ -168,8 +168,8 @@ func TestLinksFlap(t *testing.T) {
 	}
 }
 
-// A server that stops is told by the log and by status, with what the network says of it;
-// so is its return.
+// If a server stops, the log and status say so, with the error that the network reports. They
+// also report that it is back.
 func TestServerStopsAndStarts(t *testing.T) {
 	n := build(t)
 	kea := n.serve(peer.Kea4UDP)
@@ -182,7 +182,7 @@ func TestServerStopsAndStarts(t *testing.T) {
 	}
 	n.Need(kea.Stop())
 	x := n.clients[1].Throw("c0", n.relay, "d2")
-	for i := range uint32(4) { // fewer clients say nothing of the server
+	for i := range uint32(4) { // fewer clients would not be enough to say that the server is silent
 		client := forged()
 		x.Put(datagram(client, everybody, fromClient, toServers, discover(client, i)))
 	}
@@ -200,9 +200,9 @@ func TestServerStopsAndStarts(t *testing.T) {
 	}
 }
 
-// Other programs with sockets at our port, which other people have started first, take none
-// of the answers of the server, and are named in the log and in status. Where one leaves the
-// port to nobody else, the relay does not start, and says who it is.
+// Other programs with sockets at our port, which were started before us, get none of the answers
+// of the server, and are named in the log and in status. If one of them does not share the port,
+// the relay does not start, and names that program.
 func TestPortIsShared(t *testing.T) {
 	for kind, name := range map[peer.Relay4Kind]string{peer.Dhcrelay: "dhcrelay", peer.DnsmasqRelay: "dnsmasq", peer.DhcpHelper: "dhcp-helper"} {
 		t.Run(name, func(t *testing.T) {

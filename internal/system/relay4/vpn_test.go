@@ -10,9 +10,10 @@ import (
 	fairlead "fairlead/internal/lab/relay"
 )
 
-// The server is told in which VPN a client is, and that we send from another port than 67.
-// One that leases there, and answers at that port, has its answers delivered, without
-// option 82. An access network's identifiers do not go to it: they are for protected servers.
+// The server is told in which VPN a client is, and that we send from another port than 67. A
+// server that leases in that VPN, and answers at that port, has its answers delivered, without
+// option 82. The identifiers of the access network are not sent to it: they are for protected
+// servers.
 //
 // RFC 6607 5a and 5b. RFC 8357 5.1.
 func TestServersThatKnowVPNs(t *testing.T) {
@@ -31,7 +32,8 @@ func TestServersThatKnowVPNs(t *testing.T) {
 			if got := n.obtain(1); !subnet(1).Contains(got) {
 				t.Errorf("the client got %v, want one of %v", got, subnet(1))
 			}
-			// Source Port, Virtual Subnet Selection and its Control: tshark knows their framing alone.
+			// Source Port, Virtual Subnet Selection and its Control: tshark only decodes their
+			// framing.
 			want := fmt.Sprintf("1300"+"97%02x%s"+"9800", len(c.vss)/2, c.vss)
 			for _, kind := range []string{"1", "3"} {
 				got := up.Wait("dhcp.option.dhcp == "+kind+" && udp.srcport == 1067 && udp.dstport == 67", "dhcp.option.agent_information_option.suboption", "dhcp.option.value")[0]
@@ -51,8 +53,8 @@ func TestServersThatKnowVPNs(t *testing.T) {
 	}
 }
 
-// Kea does not know of VPNs, and leases from giaddr's subnet as if there were none. The client
-// gets nothing of that (section 4.1), and it is counted. A client on a link without a VPN is
+// Kea does not support VPNs, and leases from giaddr's subnet as if there were none. The client
+// does not get that lease (section 4.1), and this is counted. A client on a link without a VPN is
 // served.
 func TestRFC6607_5c_ServerThatDoesNotHeedIt(t *testing.T) {
 	n := build(t)
@@ -61,7 +63,7 @@ func TestRFC6607_5c_ServerThatDoesNotHeedIt(t *testing.T) {
 	n.fairlead.Start()
 	down := n.clients[0].Record("c0", "udp port 68 and src port 67")
 	n.Until("answers of Kea are dropped", func() bool {
-		n.discover(1) // again: the first ones may be lost
+		n.discover(1) // it asks again, because the first messages may be lost
 		return n.look().Drops["wrong-vpn"] >= 2
 	})
 	if got := n.obtain(2); !subnet(2).Contains(got) {

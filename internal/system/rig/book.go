@@ -10,14 +10,14 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// Book is the memory of a played server that gives each IA_PD of each client a prefix of its
-// own, a /56 out of lab.Delegable(1), now and ever. The zero Book has given nothing yet.
+// Book is the memory of a played server that gives each IA_PD of each client a prefix of its own,
+// a /56 from lab.Delegable(1), and always the same one. The zero Book has given nothing yet.
 type Book struct {
 	mu       sync.Mutex // guards prefixes
 	prefixes map[string]netip.Prefix
 }
 
-// Prefix is what an IA_PD of a client gets.
+// Prefix returns what an IA_PD of a client gets.
 func (b *Book) Prefix(client dhcp6.DUID, iaid uint32) netip.Prefix {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -35,20 +35,20 @@ func (b *Book) Prefix(client dhcp6.DUID, iaid uint32) netip.Prefix {
 	return p
 }
 
-// Len is how many prefixes were given out.
+// Len returns how many prefixes were given.
 func (b *Book) Len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.prefixes)
 }
 
-// Valid is the valid lifetime that a Book gives a prefix: no two have the same.
+// Valid returns the valid lifetime that a Book gives a prefix: no two prefixes have the same.
 func (b *Book) Valid(p netip.Prefix) dhcp6.Lifetime {
 	a := p.Addr().As16()
 	return dhcp6.Lifetime(20000 + int(a[5])<<8 + int(a[6]))
 }
 
-// Grants is the server's behaviour.
+// Grants returns the server's behaviour.
 func (b *Book) Grants() script.Grants {
 	return Grants(func(r script.Request, ia dhcp6.IA) []dhcp6.IAPrefix {
 		client, _ := r.Message.ClientID()

@@ -11,14 +11,13 @@ type Capture struct {
 	net *Net
 }
 
-// Wait waits until packets are recorded that match a tshark filter, and returns fields
-// of each.
+// Wait waits until packets that match a tshark filter are recorded, and returns fields of each.
 func (c *Capture) Wait(filter string, fields ...string) [][]string {
 	c.net.T.Helper()
 	return must[[][]string](c.net)(c.Capture.Wait(labtest.Patience, filter, fields...))
 }
 
-// Fields are those of the packets that match a tshark filter.
+// Fields returns fields of the packets that match a tshark filter.
 func (c *Capture) Fields(filter string, fields ...string) [][]string {
 	c.net.T.Helper()
 	return must[[][]string](c.net)(c.Capture.Fields(filter, fields...))
@@ -30,7 +29,7 @@ func (c *Capture) Stop() {
 	c.net.Need(c.Capture.Stop())
 }
 
-// Check ends the recording and fails unless all that it has is well formed.
+// Check ends the recording, and fails unless all messages in it are well formed.
 func (c *Capture) Check() {
 	c.net.T.Helper()
 	c.Stop()

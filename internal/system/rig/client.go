@@ -13,7 +13,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// DUID is the identifier of the played client with that number, up to 65 535.
+// DUID returns the identifier of the played client with that number, up to 65 535.
 func DUID(number int) dhcp6.DUID {
 	return dhcp6.AppendDUIDLL(nil, dhcp6.HardwareEthernet, []byte{2, 0, 0, 0, byte(number >> 8), byte(number)})
 }
@@ -24,14 +24,14 @@ type Client struct {
 	net *Net
 }
 
-// PlayAs opens the socket of a played client, until the test ends.
+// PlayAs opens the socket of a played client, which is closed at the end of the test.
 func (h *Host) PlayAs(config script.ClientConfig) *Client {
 	h.Net.T.Helper()
 	c := &Client{net: h.Net}
 	h.Net.Until("the client's address is usable", func() bool {
 		var err error
 		c.Client, err = script.StartClient(h.Node, config)
-		if !errors.Is(err, unix.EADDRNOTAVAIL) { // tentative, for a moment
+		if !errors.Is(err, unix.EADDRNOTAVAIL) { // the address is tentative for a moment
 			h.Net.Need(err)
 		}
 		return err == nil
@@ -40,7 +40,7 @@ func (h *Host) PlayAs(config script.ClientConfig) *Client {
 	return c
 }
 
-// Own is the address that the client sends from.
+// Own returns the address that the client sends from.
 func (c *Client) Own() netip.Addr { return c.Source.Addr().WithZone("") }
 
 // Send sends a datagram to all relay agents and servers on the link.
@@ -61,7 +61,7 @@ func (c *Client) Receive() script.Packet {
 	return must[script.Packet](c.net)(c.Client.Receive(labtest.Patience))
 }
 
-// Gets waits for the next datagram, and fails unless it is that message.
+// Gets waits for the next datagram, and fails unless it contains that message.
 func (c *Client) Gets(message []byte) script.Packet {
 	c.net.T.Helper()
 	p := c.Receive()
@@ -77,13 +77,13 @@ func (c *Client) Exchange(message []byte) dhcp6.Message {
 	return must[dhcp6.Message](c.net)(c.Client.Exchange(labtest.Patience, message))
 }
 
-// Obtain goes through the four messages for some IA_PDs and returns the Reply.
+// Obtain exchanges the four messages for some IA_PDs, and returns the Reply.
 func (c *Client) Obtain(iaids ...uint32) dhcp6.Message {
 	c.net.T.Helper()
 	return must[dhcp6.Message](c.net)(c.Client.Obtain(labtest.Patience, iaids...))
 }
 
-// Renew, Rebind and Release send that message with what an earlier Reply gave, and return
+// Renew, Rebind and Release send that message with the content of an earlier Reply, and return
 // the answer.
 func (c *Client) Renew(reply dhcp6.Message) dhcp6.Message {
 	c.net.T.Helper()
@@ -102,9 +102,9 @@ func (c *Client) Release(reply dhcp6.Message) dhcp6.Message {
 	return must[dhcp6.Message](c.net)(c.Client.Release(labtest.Patience, reply))
 }
 
-// Passed has the client ask for information until it is answered. What it has sent
-// before was decided on then: datagrams of one sender stay in order. It returns what it
-// asked.
+// Passed makes the client send an Information-request until it is answered. Everything that it
+// sent before has been decided on by then, because datagrams of one sender stay in order. It
+// returns the Information-request.
 func (c *Client) Passed() []byte {
 	c.net.T.Helper()
 	m := c.Message(dhcp6.InformationRequest)
@@ -118,7 +118,7 @@ func (c *Client) Close() {
 	c.net.Need(c.Client.Close())
 }
 
-// Held are the prefixes of a Reply.
+// Held returns the prefixes of a Reply.
 func Held(reply dhcp6.Message) (list []netip.Prefix) {
 	for _, d := range script.Delegations(reply) {
 		list = append(list, d.Prefix)
@@ -126,7 +126,7 @@ func Held(reply dhcp6.Message) (list []netip.Prefix) {
 	return list
 }
 
-// Foreign is a client by others.
+// Foreign is a client of other authors.
 type Foreign struct {
 	*peer.Client
 	net *Net
@@ -138,13 +138,13 @@ func (f *Foreign) Await(count int) []netip.Prefix {
 	return must[[]netip.Prefix](f.net)(f.Client.Await(labtest.Patience, count))
 }
 
-// Inside is the address of its prefix that it has given to its home network.
+// Inside returns the address of its prefix that it has given to its home network.
 func (f *Foreign) Inside() netip.Addr {
 	f.net.T.Helper()
 	return must[netip.Addr](f.net)(f.Client.Inside())
 }
 
-// Release has it release what it holds.
+// Release makes it release what it has.
 func (f *Foreign) Release() {
 	f.net.T.Helper()
 	f.net.Need(f.Client.Release())

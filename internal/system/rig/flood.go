@@ -5,13 +5,15 @@ import (
 	"strings"
 )
 
-// Drowned has a link flood with more than the program can read, by put, and one message be
-// sent at the end of the flood, by send, after which it is in the kernel. Both are done again
-// until the link was set apart all the while, and the kernel has dropped of the flood.
+// Drowned floods a link by put, with more than the program can read, and at the end of the flood
+// sends one message by send, which must have put it into the kernel when it returns. It does both
+// again until the link was set apart all the time, and the kernel has dropped messages of the
+// flood.
 func (p *Program) Drowned(link string, put, send func()) {
 	t := p.net.T
 	t.Helper()
-	// lost is what the kernel dropped of links that flood; it is told while one does.
+	// lost returns how many messages of links that flood the kernel has dropped, which is
+	// reported while a link floods.
 	lost := func() (n int, flooding bool) {
 		t.Helper()
 		var shown struct{ Degraded []string }
@@ -23,10 +25,10 @@ func (p *Program) Drowned(link string, put, send func()) {
 		}
 		return 0, false
 	}
-	// apart is how often the link was set apart.
+	// apart returns how often the link was set apart.
 	apart := func() int { return strings.Count(p.Log(), "waits apart from other links") }
-	// After ten seconds without a flood the link is among the others again. On a slow
-	// machine that may be before the second burst: then all of it is done again.
+	// After ten seconds without a flood, the link is among the others again. On a slow machine
+	// this may happen before the second burst: then all of it is done again.
 	for {
 		if _, flooding := lost(); !flooding {
 			p.Asleep(func() {

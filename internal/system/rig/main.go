@@ -8,8 +8,8 @@ import (
 	"fairlead/internal/lab/labtest"
 )
 
-// Main is the TestMain of a package that runs the program, and Binary the program's path.
+// Main is the TestMain of a package that runs the program. Binary returns the program's path.
 func Main(m *testing.M) { labtest.Main(m) }
 
-// Binary is the path of the program under test.
+// Binary returns the path of the program under test.
 func Binary() string { return labtest.Program() }

@@ -13,12 +13,12 @@ import (
 	"fairlead/internal/app/role/relay4"
 )
 
-// asProgram has the test binary be the program: it is set for everything that
-// the tests start.
+// asProgram is the variable that makes the test binary run as the program. It is set for
+// everything that the tests start.
 const asProgram = "FAIRLEAD_VM_PROGRAM"
 
-// Main is the TestMain of a package that runs in a virtual machine, where there is no
-// compiler: the test binary is the program as well. At the end it calls functions.
+// Main is the TestMain of a package that runs in a virtual machine. There is no compiler, so the
+// test binary is also the program. At the end it calls the functions end.
 func Main(m *testing.M, end ...func()) {
 	if os.Getenv(asProgram) != "" {
 		commands := daemon.Commands(guard.Role(), relay.Role(), relay4.Role())
@@ -34,7 +34,7 @@ func Main(m *testing.M, end ...func()) {
 	os.Exit(code)
 }
 
-// Binary is the path of the program under test.
+// Binary returns the path of the program under test.
 func Binary() string {
 	path, err := os.Executable()
 	if err != nil {

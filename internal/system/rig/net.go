@@ -14,13 +14,13 @@ import (
 	"fairlead/internal/lab/script"
 )
 
-// Net is a network whose failures end the test T.
+// Net is a network. If it fails, it ends the test T.
 type Net struct {
 	*lab.Net
 	T *testing.T
 }
 
-// New makes an empty network that lives as long as the test.
+// New makes an empty network that exists as long as the test.
 func New(t *testing.T) *Net {
 	t.Helper()
 	return &Net{Net: lab.ForTest(t), T: t}
@@ -32,7 +32,8 @@ func (n *Net) Need(err error) {
 	labtest.Need(n.T, err)
 }
 
-// must is for what a call returns, of which an error ends the test.
+// must returns a function that takes the results of a call, ends the test if there is an error,
+// and returns the value.
 func must[T any](n *Net) func(T, error) T {
 	return func(v T, err error) T {
 		n.T.Helper()
@@ -47,7 +48,7 @@ func (n *Net) Until(what string, done func() bool) {
 	labtest.Until(n.T, what, done)
 }
 
-// Run runs a subtest, which the network fails meanwhile.
+// Run runs a subtest. Meanwhile, failures of the network end the subtest.
 func (n *Net) Run(name string, f func(t *testing.T)) {
 	outer := n.T
 	outer.Run(name, func(t *testing.T) {
@@ -87,13 +88,13 @@ func (h *Host) IP(format string, args ...any) string {
 	return must[string](h.Net)(h.Node.IP(format, args...))
 }
 
-// Run runs a command and returns what it prints.
+// Run runs a command, and returns what it prints.
 func (h *Host) Run(args ...string) string {
 	h.Net.T.Helper()
 	return must[string](h.Net)(h.Node.Run(args...))
 }
 
-// Batch runs many ip -6 commands, one a line.
+// Batch runs many ip -6 commands, one per line.
 func (h *Host) Batch(lines ...string) {
 	h.Net.T.Helper()
 	h.Net.Need(h.Node.Batch(lines...))
@@ -117,33 +118,32 @@ func (h *Host) Address(link string, addresses ...string) {
 	h.Net.Need(h.Node.Address(link, addresses...))
 }
 
-// LinkLocal is the link-local address of an interface, without a zone.
+// LinkLocal returns the link-local address of an interface, without a zone.
 func (h *Host) LinkLocal(link string) netip.Addr {
 	h.Net.T.Helper()
 	return must[netip.Addr](h.Net)(h.Node.LinkLocal(link))
 }
 
-// Interface is an interface as it is now.
+// Interface returns an interface as it is now.
 func (h *Host) Interface(link string) *net.Interface {
 	h.Net.T.Helper()
 	return must[*net.Interface](h.Net)(h.Node.Interface(link))
 }
 
-// Start starts a program, which is ended with the network at the latest.
+// Start starts a program. It is ended with the network at the latest.
 func (h *Host) Start(name string, args ...string) *lab.Proc {
 	h.Net.T.Helper()
 	return must[*lab.Proc](h.Net)(h.Node.Start(lab.Command{Name: name, Args: args}))
 }
 
-// Reaches waits until an address answers. An invalid from leaves the source to the
-// kernel.
+// Reaches waits until an address answers. If from is not valid, the kernel chooses the source.
 func (h *Host) Reaches(from, to netip.Addr) {
 	h.Net.T.Helper()
 	h.Net.Until(h.Name+" reaches "+to.String(), func() bool { return h.Ping(from, to) == nil })
 }
 
-// Barriers reports whether both barriers that hold a protected hop are in the kernel: a
-// guard table and the policies that block.
+// Barriers reports whether both barriers that protect a hop are in the kernel: a guard table and
+// the policies that block.
 func (h *Host) Barriers(table string) bool {
 	h.Net.T.Helper()
 	policies := h.IP("xfrm policy")
@@ -152,7 +152,7 @@ func (h *Host) Barriers(table string) bool {
 		strings.Contains(policies, "dir in action block") && strings.Contains(policies, "dir out action block")
 }
 
-// UDP opens a socket at an address, until the test ends.
+// UDP opens a socket at an address, which is closed at the end of the test.
 func (h *Host) UDP(at netip.AddrPort) (c *net.UDPConn) {
 	h.Net.T.Helper()
 	h.Do(func() (err error) {
@@ -163,7 +163,7 @@ func (h *Host) UDP(at netip.AddrPort) (c *net.UDPConn) {
 	return c
 }
 
-// Throw prepares packets from an interface towards a neighbour's.
+// Throw prepares the sending of packets from an interface to a neighbour.
 func (h *Host) Throw(link string, towards *Host, at string) *labtest.Thrower {
 	h.Net.T.Helper()
 	peer := towards.Interface(at).HardwareAddr
@@ -173,7 +173,7 @@ func (h *Host) Throw(link string, towards *Host, at string) *labtest.Thrower {
 	return labtest.Throw(h.Net.T, h.Node, link, peer)
 }
 
-// Listen takes test packets that arrive.
+// Listen receives test packets that arrive.
 func (h *Host) Listen() *labtest.Listener {
 	h.Net.T.Helper()
 	return labtest.Listen(h.Net.T, h.Node)
@@ -185,7 +185,7 @@ func (h *Host) Record(link, filter string) *Capture {
 	return &Capture{Capture: must[*capture.Capture](h.Net)(capture.Start(h.Node, link, filter)), net: h.Net}
 }
 
-// Fairlead prepares a program with a configuration, which may be written later.
+// Fairlead prepares a program with a configuration, which may also be written later.
 func (h *Host) Fairlead(c relay.Config) *Program {
 	h.Net.T.Helper()
 	if c.Binary == "" {
@@ -194,26 +194,26 @@ func (h *Host) Fairlead(c relay.Config) *Program {
 	return &Program{Relay: must[*relay.Relay](h.Net)(relay.New(h.Node, c)), net: h.Net}
 }
 
-// Play is PlayAs for a client on c0 with an identifier.
+// Play is PlayAs for a client on c0 with that identifier.
 func (h *Host) Play(id []byte) *Client {
 	h.Net.T.Helper()
 	return h.PlayAs(script.ClientConfig{DUID: id})
 }
 
-// Server opens the socket of a played server on an address, which answers so; a nil
-// answer is silence.
+// Server opens the socket of a played server on an address. It answers by the function answer; if
+// that is nil, it does not answer.
 func (h *Host) Server(address netip.Addr, answer script.Answer) *Server {
 	h.Net.T.Helper()
 	return &Server{Server: must[*script.Server](h.Net)(script.StartServer(h.Node, address, answer)), net: h.Net}
 }
 
-// Serve starts a DHCPv6 server by others.
+// Serve starts a DHCPv6 server of other authors.
 func (h *Host) Serve(kind peer.ServerKind, c peer.ServerConfig) *lab.Proc {
 	h.Net.T.Helper()
 	return must[*lab.Proc](h.Net)(peer.StartServer(h.Node, kind, c))
 }
 
-// Foreign starts a DHCPv6 client by others.
+// Foreign starts a DHCPv6 client of other authors.
 func (h *Host) Foreign(kind peer.ClientKind, c peer.ClientConfig) *Foreign {
 	h.Net.T.Helper()
 	return &Foreign{Client: must[*peer.Client](h.Net)(peer.StartClient(h.Node, kind, c)), net: h.Net}

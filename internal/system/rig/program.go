@@ -51,33 +51,33 @@ func (p *Program) Write(text string) {
 	p.net.Need(p.Relay.Write(text))
 }
 
-// Text is its configuration.
+// Text returns its configuration.
 func (p *Program) Text() string {
 	p.net.T.Helper()
 	return string(must[[]byte](p.net)(os.ReadFile(p.File)))
 }
 
-// Reload gives it a configuration by signal, and waits until it has dealt with that, be
-// it by refusing it.
+// Reload gives it a configuration by a signal, and waits until it has finished, even if it
+// refuses the configuration.
 func (p *Program) Reload(text string) {
 	p.net.T.Helper()
 	p.net.Need(p.Relay.Reload(text))
 }
 
-// Purge takes what is its own out of the kernel.
+// Purge removes everything of the program from the kernel.
 func (p *Program) Purge() {
 	p.net.T.Helper()
 	_, err := p.Node.Run(Binary(), "purge", "--config", p.File)
 	p.net.Need(err)
 }
 
-// CLI runs a command that asks it, and returns what is printed.
+// CLI runs a command that asks it, and returns what the command prints.
 func (p *Program) CLI(args ...string) string {
 	p.net.T.Helper()
 	return must[string](p.net)(p.Relay.CLI(args...))
 }
 
-// Follow runs a command that prints what happens, under a name, until it is ended.
+// Follow runs a command that prints events, under a name, until it is ended.
 func (p *Program) Follow(name string, args ...string) *lab.Proc {
 	p.net.T.Helper()
 	all := append([]string{Binary()}, args...)
@@ -86,7 +86,7 @@ func (p *Program) Follow(name string, args ...string) *lab.Proc {
 	return screen
 }
 
-// Show runs a command with --json and reads what it prints.
+// Show runs a command with --json, and reads its output.
 func (p *Program) Show(into any, args ...string) {
 	p.net.T.Helper()
 	out := p.CLI(append(args, "--json")...)
@@ -95,7 +95,7 @@ func (p *Program) Show(into any, args ...string) {
 	}
 }
 
-// Ask has it answer a GET of its control API, such as "/v1/status".
+// Ask sends it a GET request of its control interface, such as "/v1/status".
 func (p *Program) Ask(path string, into any) {
 	p.net.T.Helper()
 	code, body, err := p.Call(http.MethodGet, path, "")
@@ -106,8 +106,8 @@ func (p *Program) Ask(path string, into any) {
 	p.net.Need(json.Unmarshal(body, into))
 }
 
-// Counts are the counters of a link: messages by type, in and out, drops by
-// reason, and grants that were not learned.
+// Counts has the counters of a link: messages by type, in and out, drops by reason, and grants
+// that were not learned.
 type Counts struct {
 	Received  map[string]int
 	Delivered map[string]int
@@ -115,7 +115,7 @@ type Counts struct {
 	Refused   int
 }
 
-// Counts are the counters of one link, as `fairlead links` shows them.
+// Counts returns the counters of one link, as `fairlead links` shows them.
 func (p *Program) Counts(link string) Counts {
 	p.net.T.Helper()
 	var shown struct{ Counters Counts }
@@ -131,16 +131,16 @@ func (p *Program) ShowLink(into any, link string) {
 	}{into}, "links", link)
 }
 
-// Log is what this run of it has written.
+// Log returns what this run of the program has written.
 func (p *Program) Log() string { return p.Proc().Log() }
 
-// Logged waits until its log has a line with all words.
+// Logged waits until its log has a line that contains all words.
 func (p *Program) Logged(words ...string) {
 	p.net.T.Helper()
 	p.net.Until(fmt.Sprintf("a line of the log has all of %q", words), func() bool { return Lines(p.Log(), words...) > 0 })
 }
 
-// Lines counts the lines of a text that have all words.
+// Lines counts the lines of a text that contain all words.
 func Lines(text string, words ...string) (count int) {
 	for line := range strings.Lines(text) {
 		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
@@ -150,7 +150,7 @@ func Lines(text string, words ...string) (count int) {
 	return count
 }
 
-// Resident is its memory in KiB.
+// Resident returns its resident memory in KiB.
 func (p *Program) Resident() (size int) {
 	p.net.T.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Proc().Pid()))
@@ -161,13 +161,13 @@ func (p *Program) Resident() (size int) {
 	return size
 }
 
-// Descriptors is how many files and sockets it has open.
+// Descriptors returns how many files and sockets it has open.
 func (p *Program) Descriptors() int {
 	p.net.T.Helper()
 	return len(must[[]os.DirEntry](p.net)(os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Proc().Pid()))))
 }
 
-// Asleep stops it while something happens, so that everything waits in the kernel.
+// Asleep stops it with SIGSTOP while meanwhile runs, so that everything waits in the kernel.
 func (p *Program) Asleep(meanwhile func()) {
 	p.net.T.Helper()
 	p.net.Need(p.Proc().Signal(syscall.SIGSTOP))

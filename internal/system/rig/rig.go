@@ -19,8 +19,8 @@ type Rig struct {
 	Relay           *Host
 	Core            *Host
 	Server          *Host
-	Fairlead        *Program // after Prepare
-	Played          *Server  // after Answers
+	Fairlead        *Program // set after Prepare
+	Played          *Server  // set after Answers
 
 	top     *lab.Topology
 	clients []*Host
@@ -42,13 +42,13 @@ func Build(t *testing.T, plan lab.Plan) *Rig {
 	return r
 }
 
-// Client is the client with that number, counted from 1.
+// Client returns the client with that number, counted from 1.
 func (r *Rig) Client(number int) *Host { return r.clients[number-1] }
 
-// Downlink is the name of the relay's interface towards a client.
+// Downlink returns the name of the relay's interface towards a client.
 func (r *Rig) Downlink(number int) string { return r.top.Downlink(number) }
 
-// Line is the point-to-point link to a client, whose first end is the relay's.
+// Line returns the point-to-point link to a client, whose first end is the relay's.
 func (r *Rig) Line(number int) *lab.Pump { return r.top.Line(number) }
 
 // AddServer makes a further server host, 2 or higher, at lab.ExtraServerAddress.
@@ -57,11 +57,11 @@ func (r *Rig) AddServer(number int) *Host {
 	return &Host{Node: must[*lab.Node](r.Net)(r.top.AddServer(number)), Net: r.Net}
 }
 
-// NoMetrics is how Standard begins.
+// NoMetrics is the beginning of Standard.
 const NoMetrics = "metrics: {listen: off}\n"
 
-// Standard is the configuration for the topology: its server, its links to clients with
-// keys such as "filter: strict", no metrics, and all else as it comes.
+// Standard returns the configuration for the topology: its server, its links to clients with
+// additional keys such as "filter: strict", no metrics, and defaults for everything else.
 func (r *Rig) Standard(linkKeys ...string) string {
 	text := NoMetrics + relay.Standard(r.top)
 	for _, k := range linkKeys {
@@ -70,19 +70,19 @@ func (r *Rig) Standard(linkKeys ...string) string {
 	return text
 }
 
-// Prepare makes the Fairlead of the relay node ready to be started with a configuration.
+// Prepare prepares the Fairlead of the relay node for a start with a configuration.
 func (r *Rig) Prepare(text string) {
 	r.T.Helper()
 	r.Fairlead = r.Relay.Fairlead(relay.Config{Text: text})
 }
 
-// Answers has a played server answer so on the server host.
+// Answers makes a played server on the server host answer by that function.
 func (r *Rig) Answers(answer script.Answer) {
 	r.T.Helper()
 	r.Played = r.Server.Server(lab.ServerAddress, answer)
 }
 
-// Kea starts Kea on the server host, with leases that last.
+// Kea starts Kea on the server host, with leases that outlast the test.
 func (r *Rig) Kea() *lab.Proc {
 	r.T.Helper()
 	return r.Server.Serve(peer.Kea, peer.ServerConfig{Timers: peer.LongTimers})
@@ -94,14 +94,13 @@ func (r *Rig) Play(link int, id []byte) *Client {
 	return r.Client(link).Play(id)
 }
 
-// WantRoute waits until the kernel has the only route to a prefix that sends it to a
-// client.
+// WantRoute waits until the kernel has exactly one route to a prefix, which leads to a client.
 func (r *Rig) WantRoute(p netip.Prefix, client int) {
 	r.T.Helper()
 	r.WantRouteVia(p, r.Client(client).LinkLocal("c0").String(), r.Downlink(client))
 }
 
-// AddressIn gives a client's home network an address out of a prefix and returns it.
+// AddressIn gives an address from a prefix to a client's home network, and returns it.
 func (r *Rig) AddressIn(client int, p netip.Prefix) netip.Addr {
 	r.T.Helper()
 	inside := p.Addr().Next()

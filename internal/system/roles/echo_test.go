@@ -29,8 +29,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// echoRole is a role for tests: it answers each Information-request of clients on its links
-// with a Reply that has its client identifier, and nothing else.
+// echoRole is a role for tests. It answers each Information-request of clients on its links with
+// a Reply that has its client identifier, and nothing else.
 func echoRole() role.Role {
 	return role.Role{
 		Section: config.Kind{
@@ -66,7 +66,7 @@ func (s *echoSection) Changed(next config.Section) []string {
 	return []string{"links"}
 }
 
-// echoFigures are the role's figures, as operators and metrics have them.
+// echoFigures are the role's figures, for operators and metrics.
 type echoFigures struct {
 	Answered uint64 `json:"answered" counter:"echo_answers_total" help:"Information-requests that were answered."`
 	Dropped  uint64 `json:"dropped" counter:"echo_dropped_total" help:"Datagrams that were not answered."`
@@ -125,7 +125,7 @@ func newEcho(h *role.House) role.Player {
 	return e
 }
 
-// As a player.
+// The methods of a player.
 
 func (e *echo) Restore() (map[string]int, error) {
 	all, err := e.house.Netlink.Snapshot()
@@ -182,7 +182,7 @@ func (*echo) Count(context.Context, *api.Counters) error              { return n
 func (*echo) Judge(context.Context, *api.Status, *api.Counters) error { return nil }
 func (*echo) Close() error                                            { return nil }
 
-// As a classifier.
+// The methods of a classifier.
 
 func (e *echo) Classify(p *inbound.Packet) engine.Arrival {
 	return engine.Arrival{Class: admission.Clients, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr())}
@@ -190,7 +190,7 @@ func (e *echo) Classify(p *inbound.Packet) engine.Arrival {
 
 func (*echo) AsksForChange([]byte) bool { return false }
 
-// As a role of the engine.
+// The methods of a role of the engine.
 
 func (e *echo) Build(instant.Now, *effect.Effects) (*echoCore, error) { return new(echoCore), nil }
 func (e *echo) Tell(eff *effect.Effects)                              { e.notes.Take(eff) }

@@ -10,11 +10,11 @@ import (
 	"fairlead/internal/app/role/relay"
 )
 
-// asProgram has the test binary be the program: it is set for everything that the tests
-// start.
+// asProgram is the variable that makes the test binary run as the program. It is set for
+// everything that the tests start.
 const asProgram = "FAIRLEAD_ROLES_PROGRAM"
 
-// TestMain is the program's main, with one role more.
+// TestMain is the program's main function, with one role more.
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		commands := daemon.Commands(guard.Role(), relay.Role(), echoRole())

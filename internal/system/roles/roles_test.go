@@ -15,21 +15,21 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// relaying is the standard configuration, whose relay serves one link, with what is said of
-// the toy besides.
+// relaying returns the standard configuration, whose relay serves one link, with a section for
+// the echo role.
 func relaying(r *rig.Rig, link int, echo string) string {
 	return strings.ReplaceAll(r.Standard(), `"d*"`, r.Downlink(link)) + echo
 }
 
-// on is the toy's section.
+// on returns the section of the echo role.
 func on(link string) string { return "echo6:\n  links: [\"" + link + "\"]\n" }
 
-// prepare makes ready a Fairlead that has the toy.
+// prepare prepares a Fairlead that can play the echo role.
 func prepare(r *rig.Rig, text string) {
 	r.Fairlead = r.Relay.Fairlead(fairlead.Config{Binary: os.Args[0], Text: text})
 }
 
-// ask has a client ask for information, and returns who answered.
+// ask makes a client ask for information, and returns the identifier of the server that answered.
 func ask(r *rig.Rig, link int) dhcp6.DUID {
 	r.T.Helper()
 	c := r.Play(link, rig.DUID(link))
@@ -39,23 +39,23 @@ func ask(r *rig.Rig, link int) dhcp6.DUID {
 	return id
 }
 
-// isEcho reports whether the toy has answered.
+// isEcho reports whether the echo role has answered.
 func isEcho(id dhcp6.DUID) bool { return bytes.HasSuffix([]byte(id), []byte("echo")) }
 
-// scrape is what the Fairlead shows to Prometheus.
+// scrape returns what the Fairlead shows to Prometheus.
 func scrape(r *rig.Rig) string {
 	r.T.Helper()
 	return r.Relay.Run("curl", "-sf", "http://"+scraped+"/metrics")
 }
 
-// scraped is where the metrics are, and withMetrics a configuration that has them there.
+// scraped is the address of the metrics, and withMetrics a configuration with this address.
 const scraped = "[::1]:9847"
 
 func withMetrics(text string) string {
 	return strings.Replace(text, rig.NoMetrics, "metrics: {listen: \""+scraped+"\"}\n", 1)
 }
 
-// wants fails where a text lacks one of the words.
+// wants fails if a text lacks one of the words.
 func wants(t *testing.T, what, text string, words ...string) {
 	t.Helper()
 	for _, w := range words {
@@ -65,8 +65,9 @@ func wants(t *testing.T, what, text string, words ...string) {
 	}
 }
 
-// Two roles in one process: each answers its own clients, by the sockets of both; each has
-// its path, its command and its metric; and what a client of the relay is granted is routed.
+// Two roles are in one process. Each answers its own clients, by the sockets that they share;
+// each has its path, its command and its metric; and what the relay's client is granted is
+// routed.
 func TestTwoRoles(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 2})
 	prepare(r, withMetrics(relaying(r, 1, on(r.Downlink(2)))))
@@ -90,8 +91,8 @@ func TestTwoRoles(t *testing.T) {
 	wants(t, "the metrics", scrape(r), "fairlead_echo_answers_total 1", "fairlead_delegations")
 }
 
-// A program of others takes the toy for a server: dhclient asks for information alone, and
-// has its script told who answered.
+// A client of other authors takes the echo role for a server: dhclient only asks for information,
+// and tells its script which server answered.
 func TestForeignClient(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 1})
 	prepare(r, strings.Split(r.Standard(), "relay6:")[0]+on(r.Downlink(1)))
@@ -112,8 +113,8 @@ func TestForeignClient(t *testing.T) {
 	}
 }
 
-// A reload takes up what changes within sections, for all roles at once: a link goes from
-// one role to the other. One that adds or removes a section changes nothing.
+// A reload takes over changes within sections, for all roles at once: a link goes from one role
+// to the other. A reload that adds or removes a section changes nothing.
 func TestReload(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 2})
 	prepare(r, relaying(r, 1, on(r.Downlink(2))))
@@ -144,8 +145,9 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// The link of a role goes down and comes up, and is deleted and made anew, while the link
-// of the other stays: service returns there, and goes on here.
+// The link of one role goes down and comes up, and is deleted and made anew, while the link of
+// the other role stays. The first link is then served again, and the second one is served all the
+// time.
 func TestLinkReturns(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 2})
 	prepare(r, relaying(r, 1, on(r.Downlink(2))))
@@ -175,7 +177,7 @@ func TestLinkReturns(t *testing.T) {
 	}
 }
 
-// A role alone: what is the relay's is not there, and what all roles share is whole.
+// Only one role is played: nothing of the relay is there, and everything that roles share is.
 func TestOneRole(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 1})
 	prepare(r, withMetrics(strings.Split(r.Standard(), "relay6:")[0]+on(r.Downlink(1))))
@@ -196,7 +198,8 @@ func TestOneRole(t *testing.T) {
 	}
 }
 
-// A link has clients of one role of a family. The file is refused, and the place is named.
+// A link has clients of one role of a family. Otherwise the file is refused, and the place is
+// named.
 func TestTwoRolesOnALink(t *testing.T) {
 	r := rig.Build(t, lab.Plan{Clients: 1})
 	prepare(r, r.Standard()+on(r.Downlink(1)))
