@@ -228,6 +228,9 @@ func (s *Server) withheld(r *request, x *ia, p netip.Prefix) Obstacle {
 	if s.quarantine.isDeclined(p) {
 		return Declined
 	}
+	if w, waits := s.quarantine.waiting[p]; waits && w.of != s.placeOf(r, x) {
+		return WaitsForAnother
+	}
 	if !s.room(r, x, true) {
 		return LimitMet
 	}

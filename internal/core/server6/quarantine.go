@@ -25,6 +25,9 @@ const (
 	// clearedFor is the longest time that a lease waits which an operator has ended, and which its
 	// client may use until its lifetime is over.
 	clearedFor = 24 * time.Hour
+	// elsewhereFor is how long nobody gets a lease of which the store has said that another server
+	// has given it. Only a try can tell whether it is free again.
+	elsewhereFor = 10 * time.Minute
 )
 
 // quarantine has what is given to nobody, or to one client alone, for some time. In the pools it
@@ -126,6 +129,17 @@ func (s *Server) await(until instant.Instant, b *binding.Binding, cleared bool) 
 	if !cleared {
 		pl.late = append(pl.late, late{b.Prefix, until})
 	}
+}
+
+// giveWay has nobody get a lease that another server has given out of the same store.
+func (s *Server) giveWay(now instant.Now, p netip.Prefix) {
+	if s.table.Find(p) != nil {
+		return
+	}
+	until := now.Boot.After(elsewhereFor)
+	s.quarantine.waiting[p] = waiting{until: until, cleared: true} // for nobody
+	heap.Push(&s.quarantine.ends, ending{p, until})
+	s.networks.take(p)
 }
 
 // leave takes a lease that somebody has now out of quarantine.

@@ -249,9 +249,13 @@ func (s *Server) answer(now instant.Now, r *request, eff *effect.Effects) (effec
 	return effect.DropUnknownType, false
 }
 
-// Settle takes in what became of a Change.
+// Settle takes in what became of a Change. What another server has given out of the same store
+// first is given to nobody here for a while. Its client has had no answer, so it asks again, and is
+// then given something else.
 func (s *Server) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
-	s.ledger.Settle(now, o, eff)
+	for _, at := range s.ledger.Settle(now, o, eff) {
+		s.giveWay(now, at.Prefix)
+	}
 	s.tellPools(eff)
 }
 

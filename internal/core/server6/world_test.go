@@ -2,6 +2,7 @@ package server6_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -292,7 +293,10 @@ func (w *world) finish(n int) {
 		w.flight = w.flight[1:]
 		o := effect.Outcome{ID: f.change.ID}
 		if len(f.change.Keep) > 0 {
-			if o.Keep = w.keepErr; o.Keep == nil {
+			if o.Keep = w.keepErr; o.Keep == nil && w.taken(f.change.Keep) {
+				o.Keep = fmt.Errorf("commit: %w", effect.ErrTaken)
+			}
+			if o.Keep == nil {
 				w.keep(f.change.Keep)
 			}
 		}
@@ -307,6 +311,14 @@ func (w *world) finish(n int) {
 		w.core.Settle(w.now, o, &w.eff)
 		w.carryOut()
 	}
+}
+
+// taken reports whether the store has another record than one of the operations expects, as where
+// another server writes into it too.
+func (w *world) taken(ops []effect.KeepOp) bool {
+	return slices.ContainsFunc(ops, func(op effect.KeepOp) bool {
+		return op.Expect != nil && string(op.Expect) != string(w.store[string(op.Key)])
+	})
 }
 
 func (w *world) keep(ops []effect.KeepOp) {
