@@ -95,7 +95,7 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 func New(c Commands) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "fairlead",
-		Short:         "DHCP relay for both families that delegates prefixes (RFC 8987), and the tools to operate it",
+		Short:         "DHCP relay for both families and DHCPv6 server, and the tools to operate them",
 		Version:       c.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -64,7 +64,7 @@ func Relaying(roles ...role.Role) Program {
 		kinds = append(kinds, roles[i].Section)
 	}
 	return Program{
-		Command: "fairlead run", Doing: "relaying", Roles: roles, Load: kinds.Load, Default: kinds.Default, Namespace: nft.RoleRelay, Owner: hop.OwnerRelay,
+		Command: "fairlead run", Doing: "serving", Roles: roles, Load: kinds.Load, Default: kinds.Default, Namespace: nft.RoleRelay, Owner: hop.OwnerRelay,
 	}
 }
 
