@@ -64,7 +64,8 @@ func Start(d *lab.Node, name, filter string) (*Capture, error) {
 	return c, c.proc.Logged(ready, "listening on")
 }
 
-// Stop ends the recording. The file stays until the network is closed.
+// Stop ends the recording. Packets that tcpdump has not read yet are not recorded: who wants a certain packet
+// waits for it first. The file stays until the network is closed.
 func (c *Capture) Stop() error { return c.proc.Stop() }
 
 // Tcpdump returns the command by which tcpdump prints what was recorded. The caller's options and

@@ -68,6 +68,7 @@ func TestRFC1542_4_1_1m_TTLAndChecksum(t *testing.T) {
 		t.Errorf("the server heard a message with TTL %s and checksum %s", got[0], got[1])
 	}
 	n.obtain(1)
+	down.Wait("dhcp.option.dhcp == 5", "frame.number") // the last answer has been recorded, and so have all before it
 	down.Stop()
 	answers := packets(t, down)
 	if len(answers) < 3 {
