@@ -10,10 +10,10 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// addressBits are the bits of an address.
+// addressBits is the length of an address in bits.
 const addressBits = 128
 
-// maxIAs bounds how many IAs of one message are looked at. Each costs as much as a message.
+// maxIAs bounds how many IAs a message may have. Each IA costs as much work as a message.
 const maxIAs = 64
 
 // assign answers a Solicit, Request, Renew or Rebind (RFC 8415 sections 18.3.1, 18.3.2, 18.3.4
@@ -55,8 +55,9 @@ func (s *Server) choose(r *request) {
 	r.settleSubnet()
 }
 
-// readIAs finds the IA_NA and IA_PD options of a message; false where there are too many. Of
-// several with one IAID the first counts: each has to have its own (RFC 8415 section 21.4).
+// readIAs reads the IA_NA and IA_PD options of a message; false if there are too many. Each IA has
+// to have an IAID of its own (RFC 8415 section 21.4). Of several with the same IAID, only the first
+// counts.
 func (r *request) readIAs() bool {
 	for c, v := range r.m.Options().IAs() {
 		if slices.ContainsFunc(r.ias, func(x ia) bool { return x.code == c && x.id == v.IAID }) {
@@ -75,7 +76,8 @@ func (r *request) readIAs() bool {
 	return true
 }
 
-// settleSubnet makes the subnet of the first lease that of the answer, where no reservation says it.
+// settleSubnet takes the subnet of the first lease as that of the answer, unless the client has a
+// reservation, which names its subnet.
 func (r *request) settleSubnet() {
 	if r.reserved != nil {
 		return
@@ -88,14 +90,15 @@ func (r *request) settleSubnet() {
 	}
 }
 
-// tells reports whether an answer names what it takes back. To a client that begins anew nothing
-// is named but what it gets (RFC 8415 sections 18.3.2 and 18.3.9).
+// tells reports whether an answer names the leases that it takes back, with lifetimes of 0. The
+// answer to a Solicit or a Request names only what the client gets (RFC 8415 sections 18.3.2 and
+// 18.3.9).
 func (r *request) tells() bool {
 	return r.m.Type() == dhcp6.Renew || r.m.Type() == dhcp6.Rebind
 }
 
-// decide says what the client gets in an IA: what is reserved for it, else what it has, else
-// what it names, else what has waited for it, else what a pool has.
+// decide says what the client gets in an IA: what is reserved for it, else what it has, else what
+// it names, else what waits for it in quarantine, else something free in a pool.
 func (s *Server) decide(r *request, x *ia) {
 	x.from, x.to = len(r.leases), len(r.leases)
 	reserved := s.giveReserved(r, x)
@@ -143,18 +146,18 @@ func (s *Server) decide(r *request, x *ia) {
 	case x.given(r) > 0:
 	case mayAdd:
 		x.status = x.none()
-	case x.from == x.to: // another server may have given what the client names (RFC 8415 section 18.3.5)
+	case x.from == x.to: // what the client names may be another server's lease (RFC 8415 section 18.3.5)
 		x.status = dhcp6.StatusNoBinding
 	}
 }
 
-// is reports whether a lease of the client is in the IA.
+// is reports whether a lease of the client belongs to the IA.
 func (x *ia) is(slot *binding.Slot) bool {
 	id, known := slot.IAID()
 	return known && slot.Kind() == x.kind && id == x.id
 }
 
-// none is the status of an IA that gets nothing.
+// none is the status of an IA in which the client gets nothing.
 func (x *ia) none() dhcp6.StatusCode {
 	if x.kind == binding.Prefix {
 		return dhcp6.StatusNoPrefixAvail
@@ -162,7 +165,7 @@ func (x *ia) none() dhcp6.StatusCode {
 	return dhcp6.StatusNoAddrsAvail
 }
 
-// give adds a lease to an answer, out of a subnet.
+// give adds a lease of a subnet to an answer.
 func (s *Server) give(r *request, x *ia, p netip.Prefix, sn *subnet, by Basis) {
 	l := lease{prefix: p, subnet: sn, by: by, preferred: sn.Lifetimes.Preferred, valid: sn.Lifetimes.Valid}
 	if x.kind == binding.Prefix && r.oro.Contains(dhcp6.OptionPDExclude) {
@@ -174,18 +177,18 @@ func (s *Server) give(r *request, x *ia, p netip.Prefix, sn *subnet, by Basis) {
 	x.to = len(r.leases)
 }
 
-// withdraw adds to an answer that its client must not use a lease any more.
+// withdraw adds a lease to an answer that the client must not use any more: its lifetimes are 0.
 func (s *Server) withdraw(r *request, x *ia, p netip.Prefix, o Obstacle) {
 	r.leases = append(r.leases, lease{prefix: p, obstacle: o})
 	x.to = len(r.leases)
 }
 
-// has reports whether a lease is in an answer already, in that IA.
+// has reports whether the answer already has a lease in that IA.
 func (x *ia) has(r *request, p netip.Prefix) bool {
 	return slices.ContainsFunc(r.leases[x.from:x.to], func(l lease) bool { return l.prefix == p })
 }
 
-// given is how many leases the client has by the answer, in that IA.
+// given is how many leases the answer gives the client in that IA.
 func (x *ia) given(r *request) (n int) {
 	for i := x.from; i < x.to; i++ {
 		if r.leases[i].valid > 0 {
@@ -195,7 +198,7 @@ func (x *ia) given(r *request) (n int) {
 	return n
 }
 
-// saysAnything reports whether there is an IA in the answer that has a lease or a status.
+// saysAnything reports whether at least one IA of the answer has a lease or a status.
 func (r *request) saysAnything() bool {
 	return slices.ContainsFunc(r.ias, func(x ia) bool { return x.from < x.to || x.status != dhcp6.StatusSuccess })
 }
@@ -203,7 +206,7 @@ func (r *request) saysAnything() bool {
 // first is the first of the client's leases on its link.
 func (s *Server) first(r *request) *binding.Slot { return s.table.First(r.holder) }
 
-// giveReserved gives what is reserved for the client, and that nobody else has now.
+// giveReserved gives the client what is reserved for it, unless somebody else has it now.
 func (s *Server) giveReserved(r *request, x *ia) (any bool) {
 	for _, p := range r.reserved.of(x.kind) {
 		if s.withheld(r, x, p) == None {
@@ -237,10 +240,11 @@ func (s *Server) withheld(r *request, x *ia, p netip.Prefix) Obstacle {
 	return None
 }
 
-// isOwn reports whether a lease is the client's, in that IA.
+// isOwn reports whether a lease belongs to the client and to that IA.
 func (r *request) isOwn(x *ia, slot *binding.Slot) bool { return r.holder.Has(slot) && x.is(slot) }
 
-// named yields the addresses or prefixes that a client names in an IA, as far as they can be read.
+// named yields the addresses or prefixes that a client names in an IA. It passes over options that
+// cannot be read.
 func (x *ia) named(yield func(netip.Prefix) bool) {
 	for c, payload := range x.options.All() {
 		var p netip.Prefix
@@ -260,8 +264,9 @@ func (x *ia) named(yield func(netip.Prefix) bool) {
 	}
 }
 
-// replace gives a client that begins anew another prefix than it has, where it names one that is
-// free, or a length, and nothing that it has (RFC 8168 section 3.2).
+// replace gives a client that sends a Solicit or a Request another prefix than it has (RFC 8168
+// section 3.2). It does so where the client names a free prefix or another length, and does not
+// name what it has.
 func (s *Server) replace(r *request, x *ia) bool {
 	bits := r.network.aim(r, int(x.hints.lengths[0]))
 	if r.tells() || bits == 0 {
@@ -296,9 +301,10 @@ func (s *Server) replace(r *request, x *ia) bool {
 	return false
 }
 
-// heed looks at what the client names in an IA. It is given, where it is free, and the IA has fewer leases
-// than the client wants. A Renew or Rebind is told what its client must not use any more. False:
-// the whole IA is refused, as a Request names an address of another link (RFC 8415 section 18.3.2).
+// heed looks at the leases that the client names in an IA. A named lease is given if it is free and
+// the IA has fewer leases than the client wants. The answer to a Renew or Rebind also names what
+// the client must not use any more. False: a Request names an address of another link, so the whole
+// IA is refused (RFC 8415 section 18.3.2).
 func (s *Server) heed(r *request, x *ia, wants int) bool {
 	t := r.m.Type()
 	for p := range x.named {
@@ -323,15 +329,15 @@ func (s *Server) heed(r *request, x *ia, wants int) bool {
 	return true
 }
 
-// isForeign reports whether the client of a Rebind must not use a lease: it is of another link,
-// or another client has it. Other leases may be another server's.
+// isForeign reports whether the client of a Rebind must not use a lease, because the lease is of
+// another link or another client has it. Any other unknown lease may be one of another server.
 func (s *Server) isForeign(r *request, x *ia, p netip.Prefix) bool {
 	slot := s.table.Find(p)
 	return x.kind == binding.Address && !r.network.onLink(p.Addr()) || slot != nil && !r.isOwn(x, slot)
 }
 
-// mark marks what an answer gives in one IA as taken, until the other IAs of the message are decided
-// on. What the answer takes back stays taken until then.
+// mark marks in the pools what an answer gives in one IA as taken, until the other IAs of the
+// message are decided on (unmark). What the answer takes back stays taken until then, too.
 func (s *Server) mark(r *request, x *ia) {
 	for j := x.from; j < x.to; j++ {
 		l := &r.leases[j]
@@ -341,7 +347,7 @@ func (s *Server) mark(r *request, x *ia) {
 	}
 }
 
-// unmark takes those marks away.
+// unmark takes the marks of mark away.
 func (s *Server) unmark(r *request) {
 	for i := range r.leases {
 		if l := &r.leases[i]; l.marked {

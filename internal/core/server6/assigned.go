@@ -6,11 +6,12 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// tellAssigned appends what the client has now, for a relay agent that asks for it by its option
-// request: the Relay Agent Assignment Notification option of
-// draft-ietf-dhc-dhcpv6-agentopt-delegate. It has all leases of the client on its link, and those
-// that end with this answer with lifetimes of 0. It goes to peers alone that are protected and
-// are to be told. Without a client identifier nothing is told.
+// tellAssigned appends the Relay Agent Assignment Notification option of
+// draft-ietf-dhc-dhcpv6-agentopt-delegate, if the relay agent asks for it in its Option Request
+// option. The option has all leases of the client on its link, and with lifetimes of 0 those that
+// end with this answer. It goes only to peers under IPsec that are configured for it
+// (trust.Peer.Assignments).
+// For a message without a client identifier nobody is told.
 func (s *Server) tellAssigned(now instant.Now, b []byte, r *request, asks dhcp6.Options) ([]byte, error) {
 	v, some := asks.First(dhcp6.OptionORO)
 	if !some || len(r.duid) == 0 {
@@ -43,8 +44,8 @@ func appendAssigned(b []byte, one *binding.Binding, preferred, valid dhcp6.Lifet
 	return appendPrefix(b, &lease{prefix: one.Prefix, preferred: preferred, valid: valid, exclude: one.Exclude})
 }
 
-// remaining is the time until an instant in whole seconds, as lifetimes are. It is never above
-// what the client was told.
+// remaining is the time until an instant as a lifetime, rounded down to seconds, so that it is
+// never above what the client was told.
 func remaining(now instant.Now, until instant.Instant) dhcp6.Lifetime {
 	if until == instant.Never {
 		return dhcp6.Infinity

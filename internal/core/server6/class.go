@@ -7,7 +7,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// classify finds the classes that a client is of.
+// classify finds the classes of the client.
 func (s *Server) classify(r *request) {
 	for i := range s.cfg.Classes {
 		of := true
@@ -18,7 +18,8 @@ func (s *Server) classify(r *request) {
 	}
 }
 
-// mayHave reports whether a client is of a class, of which there is the index or anyClass.
+// mayHave reports whether a client is of a class. The class is its index in Config.Classes, or
+// anyClass.
 func (r *request) mayHave(class int) bool { return class == anyClass || r.classes[class] }
 
 func (t *Test) holds(r *request) bool {
@@ -57,7 +58,7 @@ func (t *Test) matches(payload []byte) bool {
 	return bytes.Contains(payload, t.Contains)
 }
 
-// hasField reports whether one of the fields of a class option is equal to data.
+// hasField reports whether one field of a class option is equal to data.
 func hasField(fields dhcp6.ClassData, data []byte) bool {
 	for field := range fields.All() {
 		if bytes.Equal(field, data) {

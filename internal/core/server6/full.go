@@ -6,11 +6,12 @@ import (
 	"fairlead/internal/core/effect"
 )
 
-// An operator is told when a pool becomes nearly full, so that there is time to do something, and
-// once more when it has room again. Between the two lies a tenth of the pool, so that clients that
-// come and go do not make the same thing be told again and again.
+// The operator is told when a pool becomes nearly full (nine tenths are taken), and once more when
+// it has room again (less than eight tenths are taken). The two bounds differ, so that a pool near
+// one of them is not reported again and again while clients come and go.
 
-// weigh looks at a pool of which something was taken or freed.
+// weigh finds out whether a pool has crossed one of the bounds, after something of it was taken or
+// freed.
 func (n *networks) weigh(pl *leasePool) {
 	size, taken := pl.Size()-pl.reserved, pl.Taken()-pl.reserved
 	if pl.nearlyFull && taken < size-size/5 || !pl.nearlyFull && size > 0 && taken >= size-size/10 {
@@ -19,7 +20,7 @@ func (n *networks) weigh(pl *leasePool) {
 	}
 }
 
-// tellPools tells of pools that have become nearly full or have room again.
+// tellPools notes each pool that has become nearly full, or has room again, since the last call.
 func (s *Server) tellPools(eff *effect.Effects) {
 	for _, pl := range s.networks.crossed {
 		if pl.nearlyFull == pl.told {
@@ -36,7 +37,7 @@ func (s *Server) tellPools(eff *effect.Effects) {
 	s.networks.crossed = s.networks.crossed[:0]
 }
 
-// succeed takes over from the networks before what operators have been told.
+// succeed takes over from the former networks which pools operators have been told of.
 func (n *networks) succeed(old *networks) {
 	type span struct {
 		first, last netip.Addr

@@ -10,8 +10,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// confirm answers a Confirm (RFC 8415 section 18.3.3): whether all addresses in it are of the
-// client's link. Where it has none there is no answer.
+// confirm answers a Confirm: it says whether all addresses in it are of the client's link. A
+// Confirm without addresses gets no answer (RFC 8415 section 18.3.3).
 func (s *Server) confirm(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
 	r.status = dhcp6.StatusSuccess
 	for c, x := range r.m.Options().IAs() {
@@ -35,9 +35,9 @@ func (s *Server) confirm(now instant.Now, r *request, eff *effect.Effects) (effe
 	return 0, true
 }
 
-// giveBack answers a Release or a Decline (RFC 8415 sections 18.3.7 and 18.3.8). It counts only
-// for what the message shows to be its sender's (delegation.Named). What is declined is given
-// to nobody for a while.
+// giveBack answers a Release or a Decline (RFC 8415 sections 18.3.7 and 18.3.8). The message ends
+// only leases that it shows to be its sender's (delegation.Named). A declined address is given to
+// nobody for a while.
 func (s *Server) giveBack(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
 	if !r.readIAs() {
 		return effect.DropInvalid, false
@@ -53,7 +53,7 @@ func (s *Server) giveBack(now instant.Now, r *request, eff *effect.Effects) (eff
 		}
 		n := delegation.Named{Link: r.link, VRF: r.vrf, Client: who, IAID: x.id, Kind: x.kind, Source: r.source, LinkLayer: r.linkLayer, Prefixes: slices.Collect(x.named)}
 		if len(n.Prefixes) == 0 {
-			continue // of no address: Named without any means all
+			continue // the IA names nothing; delegation.Named without prefixes would mean all leases
 		}
 		var mismatched int
 		if s.events, mismatched = s.table.Release(s.events, n); mismatched > 0 {
@@ -77,8 +77,8 @@ func (s *Server) giveBack(now instant.Now, r *request, eff *effect.Effects) (eff
 	return 0, true
 }
 
-// excludesOther reports whether a Release names, as excluded, another part of a prefix than its client
-// was told (RFC 6603 section 6.2).
+// excludesOther reports whether a Release names another excluded prefix than the client was told
+// (RFC 6603 section 6.2).
 func (s *Server) excludesOther(x *ia) bool {
 	for c, payload := range x.options.All() {
 		v, err := dhcp6.ParseIAPrefix(payload)

@@ -7,12 +7,13 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// Any host can copy a client's DUID and IAID. So on a shared link of this machine an answer that would
-// take a lease from the host that has it waits until that host has been asked whether it is still there,
-// as in the DHCPv6 relay. Behind relay agents nobody is asked: the link is theirs.
+// Any host can copy a client's DUID and IAID. So on a shared link of this machine, the server does
+// as the DHCPv6 relay does: before an answer takes a lease from the host that has it, that host is
+// probed, and the message waits for the result. Hosts behind relay agents are not probed, since
+// their link is not one of this machine.
 
-// needsProbe is the question that has to be answered before the answer to a message can be given; nil if
-// there is none.
+// needsProbe is the question that has to be answered before the server can decide on a message; nil
+// if there is none.
 func (s *Server) needsProbe(now instant.Now, r *request) *binding.Question {
 	if r.policy.Move != delegation.MoveProbe {
 		return nil
@@ -29,7 +30,7 @@ func (s *Server) needsProbe(now instant.Now, r *request) *binding.Question {
 	return nil
 }
 
-// letWait has a message wait for the answer to a question about a next hop.
+// letWait makes a message wait for the answer to a question about a next hop.
 func (s *Server) letWait(now instant.Now, r *request, q binding.Question, eff *effect.Effects) (effect.Drop, bool) {
 	if !s.waiting.Wait(now, r.p, q, r.answered) {
 		return effect.DropProbing, false
@@ -47,15 +48,15 @@ func (s *Server) probe(q binding.Question, eff *effect.Effects) {
 	eff.Probes = append(eff.Probes, probe)
 }
 
-// askOther sends a probe to the address from which the holder of a lease has asked for it, unless such a
-// probe is under way. The lease gets that address as its next hop once it answers.
+// askOther probes the address from which the holder of a lease has asked for it, unless such a
+// probe is under way. The address becomes the next hop of the lease if it answers.
 func (s *Server) askOther(now instant.Now, e *binding.Event, eff *effect.Effects) {
 	if to, ask := s.others.Add(now, e); ask {
 		s.probe(binding.Question{NextHop: to}, eff)
 	}
 }
 
-// Probed takes in the result of a Probe: whether a next hop answered. The message that waited for it is
+// Probed takes in whether a next hop has answered a probe. The message that waited for this is
 // decided on now.
 func (s *Server) Probed(now instant.Now, q binding.Question, answers bool, eff *effect.Effects) {
 	s.events = s.others.Answered(now, q.NextHop, answers, s.table, s.events[:0])
@@ -63,8 +64,8 @@ func (s *Server) Probed(now instant.Now, q binding.Question, answers bool, eff *
 	s.goOn(now, q, answers, eff)
 }
 
-// Unprobed takes in that a next hop could not be asked. Then nothing moves: the old holder counts as
-// present, and the new address counts as unused.
+// Unprobed takes in that a next hop could not be probed. Then no lease moves: the old holder counts
+// as present, and the new address as unused.
 func (s *Server) Unprobed(now instant.Now, q binding.Question, eff *effect.Effects) {
 	s.others.Answered(now, q.NextHop, false, s.table, nil)
 	s.goOn(now, q, true, eff)

@@ -11,15 +11,14 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// What the server gives to clients on a link of this machine is in the kernel as what a relay
-// learns is: a route to each prefix, and a filter that takes only sources which are leased there.
-// Behind relay agents it is the relay agent that knows the link.
+// For clients on a link of this machine, the kernel has what it has in a relay: a route to each
+// delegated prefix, and a filter that accepts only sources that are leased there. For clients
+// behind relay agents the kernel has nothing of ours: the relay agents route and filter.
 
-// isLocal reports whether leases of the link of a name are those of clients on a link of this
-// machine.
+// isLocal reports whether a link is one of this machine, by the name of the link that leases have.
 func isLocal(link string) bool { return !strings.HasPrefix(link, relayedLink) }
 
-// setPolicy has the kernel treat a link as its rule wants it. Without a rule, or where another
+// setPolicy makes the kernel treat a link as its rule says. Without a rule, or where another
 // machine routes for the link, the kernel has nothing of ours for it.
 func (s *Server) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []hoststate.Op {
 	if rule == nil || !rule.Router {
@@ -31,9 +30,8 @@ func (s *Server) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []ho
 	return s.host.SetPolicy(ops, name, &policy)
 }
 
-// setAbsentPolicies calls setPolicy for links that have leases and no interface now. The kernel
-// goes on checking packets by the names of these links, and unreachable routes stand for the
-// routes to what is delegated there.
+// setAbsentPolicies calls setPolicy for links that have leases and no interface now. The filter
+// keeps the names of these links, and the prefixes delegated there have stand-in routes.
 func (s *Server) setAbsentPolicies(eff *effect.Effects) {
 	for name := range s.table.Links() {
 		if isLocal(name) && s.links.Named(name) == nil {
@@ -42,7 +40,7 @@ func (s *Server) setAbsentPolicies(eff *effect.Effects) {
 	}
 }
 
-// forKernel is what a lease wants of the kernel.
+// forKernel is what the kernel is to have for a lease.
 func (s *Server) forKernel(d *binding.Binding) hoststate.Delegation {
 	rule := s.Rule(d.Link)
 	return hoststate.Delegation{
@@ -51,15 +49,15 @@ func (s *Server) forKernel(d *binding.Binding) hoststate.Delegation {
 	}
 }
 
-// stranded reports whether a lease's link is in another VRF, where the lease is another
-// client's. It wants nothing of the kernel until the link is back.
+// stranded reports whether a lease's link has moved to another VRF. There the same prefix may
+// belong to another client, so the kernel has nothing for the lease until the link is back.
 func (s *Server) stranded(d *binding.Binding) bool {
 	l := s.links.Named(d.Link)
 	return l != nil && l.VRF != d.VRF
 }
 
-// putRestored wants in the kernel what was restored, silently: a comparison finds what the
-// kernel lacks.
+// putRestored adds the restored leases to what is wanted of the kernel, without operations: a
+// comparison then finds what the kernel lacks.
 func (s *Server) putRestored(eff *effect.Effects) {
 	s.ledger.Install(s.host.SetAggregates(nil, s.cfg.Aggregates), eff)
 	s.setAbsentPolicies(eff)
@@ -77,8 +75,8 @@ func (s *Server) putRestored(eff *effect.Effects) {
 	}
 }
 
-// Unproved reports whether a lease on a point-to-point link waits for its client to ask
-// again: another client may be there by now.
+// Unproved reports whether a lease on a point-to-point link has not been confirmed since its line
+// came up. Another client may be there by now.
 func (s *Server) Unproved(d *binding.Binding) bool {
 	return isLocal(d.Link) && s.host.Unproved(s.forKernel(d))
 }

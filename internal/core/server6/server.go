@@ -2,11 +2,12 @@
 // each link event (RFC 8415, RFC 9915). It is a function of (state, event, now) to Effects:
 // it opens no socket, reads no clock and logs nothing.
 //
-// A message's way: Handle takes the relay layers off it and finds the network that its client is
-// on (request.go, network.go). What each IA gets is decided on what the client has, its
-// reservation, its hints, and the pools (assign.go). The answer goes back through the same
-// relay agents (reply.go). A lease is durable before the Reply leaves that grants it; a Solicit
-// asks for nothing to be kept, and takes no memory.
+// Handle decides on a message in these steps. It takes the relay layers off and finds the network
+// of the client (request.go, network.go). For each IA it decides what the client gets, from what
+// the client has, its reservation, its hints and the pools (assign.go, pick.go). The answer goes
+// back through the same relay agents (reply.go). A Reply that grants a lease leaves after the
+// store has kept the lease. The answer to a Solicit keeps nothing and takes no memory, unless it
+// grants (Rapid Commit).
 //
 // A Server belongs to one goroutine.
 package server6
@@ -44,8 +45,8 @@ type Server struct {
 	covering     *ledger.Covering
 	quarantine   quarantine
 	reconfigures reconfigures
-	relayed      delegation.Policy // of clients behind relay agents
-	unlimited    delegation.Policy // of leases that were held against the limits
+	relayed      delegation.Policy // for clients behind relay agents
+	unlimited    delegation.Policy // for leases that have passed the limits already
 	waiting      probing.Messages
 	others       probing.Addresses
 	counts       binding.Counts
@@ -53,17 +54,17 @@ type Server struct {
 	request      request         // reused
 	trace        *effect.Trace
 
-	untold  uint64 // what relay agents ask and are not told, since they are not protected or not to be told
+	untold  uint64 // how often a relay agent asked for assignments and may not be told (tellAssigned)
 	traffic traffic.Sum
 }
 
-// link is one interface of the host. Clients of the server are on it if a rule matches it.
+// link is one interface of the host. The server has clients on it if a rule matches it.
 type link struct {
 	links.Entry
 	rule     *LinkRule
 	policy   delegation.Policy
-	line     uint32  // that a point-to-point link is; see hoststate.State.Line
-	subnet   *subnet // nil: the configuration has none for it
+	line     uint32  // the present line of a point-to-point link (hoststate.State.Line)
+	subnet   *subnet // of its clients; nil: the configuration has none for the link
 	counters traffic.Counts
 }
 
@@ -99,8 +100,8 @@ func (s *Server) configure(cfg *Config) {
 	s.quarantine.take(s.networks)
 }
 
-// Reconfigure replaces the configuration. Leases stay as they are until their clients ask. What
-// the new configuration means for the kernel becomes Changes.
+// Reconfigure replaces the configuration. A lease stays as it is until its client asks again. What
+// the new configuration changes in the kernel becomes Changes.
 func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 	s.configure(cfg)
 	s.ledger.Install(s.host.SetAggregates(nil, cfg.Aggregates), eff)
@@ -122,8 +123,8 @@ func (s *Server) Succeed(old *Server) {
 	s.gone.Succeed(&old.gone, old.links.Names(), func(name string) traffic.Counts { return old.links.Named(name).counters })
 }
 
-// SetLink takes in that an interface appeared or changed. One that has another name is the same
-// link.
+// SetLink takes in that an interface appeared or changed. An interface that was renamed stays the
+// same link.
 func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
 	var ops []hoststate.Op
 	elsewhere := false // the leases on the link were in another VRF
@@ -157,7 +158,7 @@ func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
 	s.ledger.Install(s.applyRule(ops, l), eff)
 }
 
-// RemoveLink takes in that an interface is gone. Leases on it stay.
+// RemoveLink takes in that an interface is gone. The leases on it stay.
 func (s *Server) RemoveLink(name string, eff *effect.Effects) {
 	if l := s.links.Named(name); l != nil {
 		s.dropLink(l, eff)
@@ -171,7 +172,8 @@ func (s *Server) dropLink(l *link, eff *effect.Effects) {
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }
 
-// applyRule works out what the configuration means for a link as it now is.
+// applyRule finds the rule and the subnet of a link as it is now. It appends to ops what changes in
+// the kernel.
 func (s *Server) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 	l.rule, l.subnet = s.Rule(l.Name), nil
 	if l.rule != nil {
@@ -182,7 +184,7 @@ func (s *Server) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 	return s.setPolicy(ops, l.Name, l.rule)
 }
 
-// Rule is the rule by which clients of the server are on the named link; nil if there is none.
+// Rule is the rule for the clients on the named link; nil if the server has no clients there.
 func (s *Server) Rule(name string) *LinkRule { return s.ruleUnder(s.cfg, s.peers.Set, name) }
 
 func (s *Server) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
@@ -197,8 +199,8 @@ func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 	s.handle(now, p, nil, eff)
 }
 
-// handle decides on a datagram. Answered has the answers that it has waited for; nil: it has not
-// waited.
+// handle decides on a datagram. The map answered has the answers to the probes that the datagram
+// has waited for; nil: it has not waited.
 func (s *Server) handle(now instant.Now, p *inbound.Packet, answered map[binding.Question]bool, eff *effect.Effects) {
 	l := s.links.At(p.Link)
 	if l == nil {
@@ -230,7 +232,7 @@ func (s *Server) drop(r *request, d effect.Drop, eff *effect.Effects) {
 	eff.Drop(effect.Dropped{Reason: d, Link: r.at.Name, Source: r.p.Source.Addr()})
 }
 
-// answer decides on a message whose frame is sound.
+// answer decides on a message that read has accepted.
 func (s *Server) answer(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
 	t := r.m.Type()
 	switch t {
@@ -249,9 +251,9 @@ func (s *Server) answer(now instant.Now, r *request, eff *effect.Effects) (effec
 	return effect.DropUnknownType, false
 }
 
-// Settle takes in what became of a Change. What another server has given out of the same store
-// first is given to nobody here for a while. Its client has had no answer, so it asks again, and is
-// then given something else.
+// Settle takes in what became of a Change. Where another server with the same store has given a
+// lease first, this server gives that lease to nobody for a while. The client here has had no
+// answer, so it asks again and gets another lease.
 func (s *Server) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
 	for _, at := range s.ledger.Settle(now, o, eff) {
 		s.giveWay(now, at.Prefix)
@@ -259,7 +261,7 @@ func (s *Server) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 	s.tellPools(eff)
 }
 
-// Unkept is how many leases the store has not got as they are.
+// Unkept is how many leases are not in the store as they are now.
 func (s *Server) Unkept() int { return s.ledger.Progress().Unkept }
 
 // Deadline is when Tick has something to do.
@@ -267,9 +269,9 @@ func (s *Server) Deadline() instant.Instant {
 	return min(s.table.Deadline(), s.ledger.Deadline(), s.quarantine.deadline(), s.reconfigures.deadline())
 }
 
-// Tick does what is due, a bounded part of it: it ends leases whose time has come, ends the
-// quarantine of others, keeps again what the store has not got, and asks clients again to come
-// back. While more is due, Deadline is not after now.
+// Tick does what is due. It ends leases that have expired, takes leases out of quarantine, tries
+// again to keep what the store does not have, and sends Reconfigures again. Each call does a
+// bounded part; while more is due, Deadline is not after now.
 func (s *Server) Tick(now instant.Now, eff *effect.Effects) {
 	s.events = s.table.Expire(s.events[:0], now)
 	s.commit(now, eff)
