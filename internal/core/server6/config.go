@@ -92,7 +92,7 @@ type PrefixPool struct {
 	// at the same place is excluded (RFC 6603). Invalid: nothing is excluded.
 	Exclude netip.Prefix
 	Class   string
-	Options          []Option
+	Options []Option
 }
 
 // Reservation is what is reserved for one client. All identifiers that are set have to match.

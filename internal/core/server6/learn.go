@@ -7,13 +7,14 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// terms are those of the leases in an answer. All of them were held against the limits already.
+// terms are those for the leases in an answer. The limits were checked when the answer was decided
+// (Server.room), so they are not checked here again.
 func (s *Server) terms(r *request) delegation.Terms {
 	s.unlimited.Move = r.policy.Move
 	return delegation.Terms{Policy: &s.unlimited, Reserved: func(*delegation.Grant) bool { return false }, Answered: r.answered}
 }
 
-// grant is what an answer says of one lease. It ends the lease if that is taken back.
+// grant is what an answer says of one lease. With a lifetime of 0 it ends the lease.
 func (r *request) grant(x *ia, l *lease) delegation.Grant {
 	return delegation.Grant{
 		Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: r.client, IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
@@ -21,7 +22,7 @@ func (r *request) grant(x *ia, l *lease) delegation.Grant {
 	}
 }
 
-// learn takes from the client what an answer takes back, and makes the leases of the answer its own.
+// learn ends the leases that an answer takes back, and makes bindings of those that it gives.
 func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 	terms := s.terms(r)
 	for i := range r.ias {
@@ -61,12 +62,12 @@ func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 		}
 	}
 	s.apply(now)
-	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid) // it may be new there
+	r.holder = s.table.HolderBy(r.link, binding.ByDUID, r.duid) // the client may be new in the table
 	s.rememberWay(r)
 }
 
-// takeBack ends the leases of an IA that the answer takes back. Where another host is the holder of one of
-// them, that lease stays, and the IA gets nothing.
+// takeBack ends the leases of an IA that the answer takes back. If another host holds one of them,
+// that lease stays, and the client gets nothing in the IA.
 func (s *Server) takeBack(now instant.Now, r *request, x *ia, terms delegation.Terms) {
 	for j := x.from; j < x.to; j++ {
 		l := &r.leases[j]
@@ -75,14 +76,14 @@ func (s *Server) takeBack(now instant.Now, r *request, x *ia, terms delegation.T
 			continue
 		}
 		g, before := r.grant(x, l), len(s.events)
-		g.VRF = s.table.Read(slot).VRF // the link may be in another one now
+		g.VRF = s.table.Read(slot).VRF // the link may have moved to another VRF since
 		if s.events = s.table.Learn(s.events, now, g, terms); s.events[before].Kind == binding.Refused {
 			*l, x.refused = lease{}, true
 		}
 	}
 }
 
-// line is the point-to-point line on which a client has asked; 0: it is on none.
+// line is the point-to-point line on which the client has asked; 0: the client is not on one.
 func (r *request) line() uint32 {
 	if r.relay != nil {
 		return 0
@@ -90,7 +91,7 @@ func (r *request) line() uint32 {
 	return r.at.line
 }
 
-// apply brings the pools and the quarantine in step with what has happened to leases, and counts it.
+// apply counts what has happened to leases, and updates the pools and the quarantine.
 func (s *Server) apply(now instant.Now) {
 	s.counts.Add(s.events)
 	for i := range s.events {
@@ -102,7 +103,7 @@ func (s *Server) apply(now instant.Now) {
 			s.networks.take(e.New.Prefix)
 			s.quarantine.leave(e.New.Prefix)
 		case e.Kind != binding.Ended:
-		case e.Reason == binding.Expired, e.Reason == binding.Withdrawn: // the answer that tells of it may get lost
+		case e.Reason == binding.Expired, e.Reason == binding.Withdrawn: // the answer that withdraws may get lost
 			s.await(now.Boot.After(expiredFor), &e.Old, false)
 		case e.Reason == binding.Cleared:
 			s.await(min(e.Old.Valid, now.Boot.After(clearedFor)), &e.Old, true)
@@ -112,13 +113,13 @@ func (s *Server) apply(now instant.Now) {
 	}
 }
 
-// takenBack gives back to its pool what was granted and could not be kept.
+// takenBack returns a lease to its pool that was granted and could not be kept.
 func (s *Server) takenBack(b *binding.Binding) {
 	s.networks.free(b.Prefix)
 	s.forgetWay(b)
 }
 
-// stays leaves with its client what an answer was to take from it that has not left.
+// stays gives a lease back to its client: the answer that took it has not left.
 func (s *Server) stays(b *binding.Binding) {
 	s.quarantine.leave(b.Prefix)
 	s.networks.take(b.Prefix)

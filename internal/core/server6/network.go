@@ -12,21 +12,21 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// networks are the configured networks, with what is taken in their pools.
+// networks are the configured networks. Their pools know what is taken.
 type networks struct {
 	all        []*network
-	bySubnet   bart.Table[*subnet]    // by the prefixes that are on-link
-	byPool     bart.Table[*leasePool] // by the prefixes that parts are delegated of
-	byAddress  map[netip.Addr]*subnet
-	interfaces map[string][]*subnet // by the interface-id of a relay agent
-	reserved   bart.Lite            // leases that are reserved
-	crossed    []*leasePool         // that have become nearly full or have room again, and of which nobody is told yet
+	bySubnet   bart.Table[*subnet]    // by the on-link prefix
+	byPool     bart.Table[*leasePool] // by the prefix that the pool delegates parts of
+	byAddress  map[netip.Addr]*subnet // by the configured link-address of a relay agent
+	interfaces map[string][]*subnet   // by the interface-id of a relay agent
+	reserved   bart.Lite              // all leases that are reserved
+	crossed    []*leasePool           // pools that have become nearly full or have room again, not told yet (tellPools)
 }
 
-// network is a link of clients, with its subnets.
+// network is a Network with its subnets.
 type network struct {
 	*Network
-	link    string // by which the leases of clients behind relay agents are known
+	link    string // the name of the link that leases of clients behind relay agents have
 	subnets []*subnet
 	pools   [binding.Kinds][]*leasePool // of all subnets
 	reservations
@@ -44,26 +44,28 @@ type leasePool struct {
 	*pool.Pool
 	kind     binding.Kind
 	subnet   *subnet
-	class    int // index in Config.Classes of the clients that may have what is in it, or anyClass
+	class    int // index in Config.Classes: only clients of this class get leases of the pool; or anyClass
 	options  []Option
-	reserved uint64 // units that are reserved; they are taken as long as the pool stands
-	late     []late // leases that wait for their clients, the first one the longest
+	reserved uint64 // how many units are reserved; they are always taken
+	late     []late // leases that wait for their clients; the one that has waited longest is first
 
 	nearlyFull bool // see effect.Pool
-	told       bool // that operators have been told so
+	told       bool // the last note to operators said that the pool is nearly full
 
-	first, last netip.Addr // of addresses
+	first, last netip.Addr // of a pool of addresses
 
-	// Of prefixes. In bits, an address has 128.
-	length, least, most int
-	exclude             netip.Prefix
-	prefix              netip.Prefix
+	length, least, most int // in bits; in a pool of addresses each is 128
+
+	// Of a pool of prefixes.
+	exclude netip.Prefix
+	prefix  netip.Prefix
 }
 
+// anyClass is the class of a pool for all clients.
 const anyClass = -1
 
-// relayedLink begins the name of the link that leases have whose clients are behind relay agents.
-// No interface has a name with a slash in it.
+// relayedLink is what the link of a lease begins with if the client is behind relay agents. The
+// name of an interface never has a slash.
 const relayedLink = "network/"
 
 func newNetworks(cfg *Config) *networks {
@@ -89,7 +91,7 @@ func newNetworks(cfg *Config) *networks {
 	return n
 }
 
-// add makes a subnet of a network.
+// add adds a subnet of a network.
 func (n *networks) add(cfg *Config, nw *network, of *Subnet) *subnet {
 	sn := &subnet{Subnet: of, network: nw}
 	classOf := func(name string) int {
@@ -142,9 +144,9 @@ func (n *networks) pools(yield func(*leasePool) bool) {
 	}
 }
 
-// ofLink is the subnet of the clients on a local interface: the one that names it, else the one
-// around one of its addresses; nil if there is none. The others of its network are on the link as
-// well.
+// ofLink is the subnet of the clients on a local interface: the one that names the interface, else
+// the one that contains one of its addresses; nil if there is none. The other subnets of the same
+// network are on the link as well.
 func (n *networks) ofLink(l *link) *subnet {
 	for _, nw := range n.all {
 		for _, sn := range nw.subnets {
@@ -161,9 +163,10 @@ func (n *networks) ofLink(l *link) *subnet {
 	return nil
 }
 
-// ofRelay is the subnet that the relay agents around a message tell, the one next to the client
-// first (RFC 8415 section 13.1); nil if they tell none. A link-address of zero tells nothing (RFC
-// 6221). An interface-id tells more than a link-address. Where a subnet has both, both have to match.
+// ofRelay is the subnet that a message from relay agents belongs to; nil if there is none. The relay
+// layer next to the client is looked at first (RFC 8415 section 13.1). Interface-ids come before
+// link-addresses; a link-address of zero is passed over (RFC 6221). If a subnet is configured with
+// both, both have to match.
 func (n *networks) ofRelay(layers []dhcp6.RelayMessage) *subnet {
 	for i := len(layers) - 1; i >= 0; i-- {
 		id, ok := layers[i].Options().First(dhcp6.OptionInterfaceID)
@@ -190,7 +193,7 @@ func (n *networks) ofRelay(layers []dhcp6.RelayMessage) *subnet {
 	return nil
 }
 
-// ofAddress is the subnet that a link-address tells; nil if it tells none.
+// ofAddress is the subnet that a link-address belongs to; nil if there is none.
 func (n *networks) ofAddress(a netip.Addr) *subnet {
 	if sn := n.byAddress[a]; sn != nil {
 		return sn
@@ -199,7 +202,7 @@ func (n *networks) ofAddress(a netip.Addr) *subnet {
 	return sn
 }
 
-// named is the network on whose link leases are by that name; nil if there is none.
+// named is the network whose leases have the link of that name; nil if there is none.
 func (n *networks) named(link string) *network {
 	for _, nw := range n.all {
 		if nw.link == link {
@@ -209,7 +212,7 @@ func (n *networks) named(link string) *network {
 	return nil
 }
 
-// poolOf is the pool that a lease is out of; nil if it is out of none.
+// poolOf is the pool that a lease belongs to; nil if there is none.
 func (n *networks) poolOf(p netip.Prefix) *leasePool {
 	if pl, ok := n.byPool.LookupPrefix(p); ok && pl.Holds(p) {
 		return pl
@@ -226,7 +229,7 @@ func (n *networks) poolOf(p netip.Prefix) *leasePool {
 	return nil
 }
 
-// take and free keep the pool of a lease in step with who has it. What is reserved stays taken.
+// take marks a lease as taken in its pool.
 func (n *networks) take(p netip.Prefix) {
 	if pl := n.poolOf(p); pl != nil {
 		pl.Take(p)
@@ -234,6 +237,7 @@ func (n *networks) take(p netip.Prefix) {
 	}
 }
 
+// free marks a lease as free in its pool. A reserved lease stays taken.
 func (n *networks) free(p netip.Prefix) {
 	if pl := n.poolOf(p); pl != nil && !n.reserved.Get(p) {
 		pl.Free(p)
@@ -244,14 +248,13 @@ func (n *networks) free(p netip.Prefix) {
 // isReserved reports whether a lease overlaps with one that is reserved for some client.
 func (n *networks) isReserved(p netip.Prefix) bool { return n.reserved.OverlapsPrefix(p) }
 
-// onLink reports whether an address is of the link of a network.
+// onLink reports whether an address lies in one of the network's subnets.
 func (nw *network) onLink(a netip.Addr) bool {
 	return slices.ContainsFunc(nw.subnets, func(sn *subnet) bool { return sn.Prefix.Contains(a) })
 }
 
-// excluded is the part of a delegated prefix that its client has not got; invalid: none. The
-// configuration says it for the first prefix of the pool, and the others have theirs in the same
-// place.
+// excluded is the prefix that is excluded from a delegated prefix; invalid: none. The configuration
+// gives it for the first prefix of the pool; in every other prefix it is at the same place.
 func (p *leasePool) excluded(delegated netip.Prefix) netip.Prefix {
 	if !p.exclude.IsValid() {
 		return netip.Prefix{}

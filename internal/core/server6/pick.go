@@ -10,8 +10,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// permitted is the subnet that has a lease for the client; nil if it may not have that one (any
-// more): no pool has it, or not for clients of its classes, or it is reserved for another.
+// permitted is the subnet of a lease, if the configuration lets the client have it; else nil and
+// why not: no pool has the lease, its pool is not for this client, or it is reserved for another.
 func (s *Server) permitted(r *request, p netip.Prefix, k binding.Kind) (*subnet, Obstacle) {
 	if r.reserved.lists(p, k) {
 		return r.reserved.subnet, None
@@ -29,8 +29,8 @@ func (s *Server) permitted(r *request, p netip.Prefix, k binding.Kind) (*subnet,
 	return pl.subnet, None
 }
 
-// barrier is why a client may not have what is in a pool. A prefix of which something is excluded
-// is for clients alone that know of Prefix Exclude (RFC 6603 section 5.2).
+// barrier is why a client may have nothing from a pool. A pool with an excluded prefix is only for
+// clients that support Prefix Exclude (RFC 6603 section 5.2).
 func (r *request) barrier(p *leasePool) Obstacle {
 	switch {
 	case !r.mayHave(p.class):
@@ -41,17 +41,17 @@ func (r *request) barrier(p *leasePool) Obstacle {
 	return None
 }
 
-// maxHints bounds how many prefixes a client gets in one IA_PD by asking for them.
+// maxHints bounds how many prefixes a client can ask for in one IA_PD.
 const maxHints = 8
 
-// hints are what a client asks for in an IA_PD (RFC 8168): lengths by themselves, and prefixes, whose lengths
-// count where they are not to be had. A length beside a prefix is for that case, and asks for no second
-// prefix. Two lengths, or two prefixes, ask for two (RFC 8415 section 18.3.9: the server MAY use them as hints
-// about the prefixes that the client would like to receive).
+// hints are what a client asks for in an IA_PD (RFC 8168): prefixes, and lengths without a prefix.
+// Where a named prefix is not available, its length counts. Two lengths, or two prefixes, ask for
+// two prefixes; a length beside a prefix does not ask for a second one (RFC 8415 section 18.3.9:
+// the server MAY use them as hints about the prefixes that the client would like to receive).
 type hints struct {
-	lengths      [maxHints]uint8 // those by themselves first
-	n            int
-	alone, named int // lengths by themselves, and prefixes
+	lengths      [maxHints]uint8 // first those without a prefix, then those of the named prefixes
+	n            int             // how many lengths there are
+	alone, named int             // how many lengths without a prefix, and how many prefixes
 }
 
 // readHints reads the hints of an IA_PD.
@@ -81,8 +81,8 @@ func (x *ia) readHints() {
 // wants is how many leases a client wants in an IA.
 func (h *hints) wants() int { return max(h.alone, h.named, 1) }
 
-// missing is the length of the next prefix for an IA: the first one of the hints that no lease of the answer
-// has, nor stands in for; 0: any.
+// missing is the length of the next prefix for an IA: the first length of the hints that is not met
+// yet. A lease of the answer with a length that was not asked for meets one hint. 0: any length.
 func (r *request) missing(x *ia) int {
 	open, others := x.hints.lengths, 0
 	n := x.hints.n
@@ -103,8 +103,8 @@ func (r *request) missing(x *ia) int {
 	return 0
 }
 
-// nearest is the length that a client gets which asks for bits: that, else the next shorter one; 0
-// where there is none, or it asks for none.
+// nearest is the length that a client gets if it asks for bits: the same length, else the next
+// shorter one that a pool gives; 0: there is none, or the client asks for none.
 func (nw *network) nearest(r *request, bits int) (found int) {
 	for _, pl := range nw.pools[binding.Prefix] {
 		if pl.least <= bits && r.barrier(pl) == None {
@@ -114,8 +114,8 @@ func (nw *network) nearest(r *request, bits int) (found int) {
 	return found
 }
 
-// aim is the length that is looked for first where a client asks for bits: the nearest one, else the next longer
-// one; 0 where there is none, or it asks for none.
+// aim is the length that the server looks for first if a client asks for bits: the nearest one,
+// else the next longer one; 0: there is none, or the client asks for none.
 func (nw *network) aim(r *request, bits int) int {
 	found := nw.nearest(r, bits)
 	if found > 0 || bits == 0 {
@@ -129,7 +129,7 @@ func (nw *network) aim(r *request, bits int) int {
 	return found
 }
 
-// taken is why a lease of a pool cannot be given to a client that does not have it.
+// taken is why a client cannot get a lease of a pool that it does not have; None: it can.
 func (s *Server) taken(r *request, x *ia, p netip.Prefix) Obstacle {
 	if w, waits := s.quarantine.waiting[p]; waits {
 		if w.of != s.placeOf(r, x) {
@@ -150,7 +150,8 @@ func (s *Server) taken(r *request, x *ia, p netip.Prefix) Obstacle {
 	return Overlaps
 }
 
-// available is the subnet out of which a client can get a lease that it names and does not have.
+// available is the subnet of a lease that a client names and does not have, if the client can get
+// it; else why not.
 func (s *Server) available(r *request, x *ia, p netip.Prefix) (*subnet, Obstacle) {
 	sn, o := s.permitted(r, p, x.kind)
 	if o == None {
@@ -159,9 +160,9 @@ func (s *Server) available(r *request, x *ia, p netip.Prefix) (*subnet, Obstacle
 	return sn, o
 }
 
-// shut is what beside its pool is in a lease's way: it is not usable, another IA of the same answer has
-// it, or it overlaps with a lease that was given before the pools were changed, or that its client has yet
-// to be told to be without.
+// shut is why a lease that is free in its pool cannot be given; None: it can. No host may use it,
+// or it overlaps with a lease of the same answer or with one that was given before the pools were
+// changed, or its former client has not been told yet that it must not use it.
 func (s *Server) shut(r *request, p netip.Prefix) Obstacle {
 	switch {
 	case !s.usable(r, p):
@@ -174,13 +175,14 @@ func (s *Server) shut(r *request, p netip.Prefix) Obstacle {
 	return None
 }
 
-// offers reports whether a lease is given in an IA of the same answer.
+// offers reports whether the answer gives a lease that overlaps with p.
 func (r *request) offers(p netip.Prefix) bool {
 	return slices.ContainsFunc(r.leases, func(l lease) bool { return l.valid > 0 && l.prefix.Overlaps(p) })
 }
 
-// usable reports whether a host may have an address. It is neither one of ours or of the relay agents
-// on the way, nor of an interface identifier that is reserved (RFC 8415 section 13.1).
+// usable reports whether a host may have an address. It must be neither our own, nor that of a relay
+// agent on the way, nor have a reserved interface identifier (RFC 8415 section 13.1). Prefixes are
+// always usable.
 func (s *Server) usable(r *request, p netip.Prefix) bool {
 	if !p.IsSingleIP() {
 		return true
@@ -194,17 +196,17 @@ func (s *Server) usable(r *request, p netip.Prefix) bool {
 	return !isReservedID(binary.BigEndian.Uint64(a[8:])) && !s.links.IsKnown(p.Addr())
 }
 
-// isReservedID reports whether no host may have an interface identifier: it is that of the subnet's
-// routers, of the addresses of Ethernet that IANA keeps, or of anycast (RFC 5453, RFC 7136, and the
-// registry of reserved IPv6 interface identifiers).
+// isReservedID reports whether an interface identifier is reserved, so that no host may have it:
+// those of the subnet-router anycast address, of IANA's Ethernet block, and of subnet anycast
+// addresses (RFC 5453, RFC 7136, and IANA's registry of reserved IPv6 interface identifiers).
 func isReservedID(id uint64) bool {
 	return id == 0 || id>>24 == 0x02005efffe || id >= 0xfdffffffffffff80 && id <= 0xfdffffffffffffff
 }
 
-// room reports whether no limit is in the way of one more lease in an IA. It remembers the one that is.
-// Where hosts have a limit of their own, what is behind another host does not count against the client:
-// that host may have copied its DUID. With instead, the lease takes the place of those that the client has
-// in the IA.
+// room reports whether the limits allow one more lease in an IA. If one does not, ia.limit says
+// which. Where hosts have a limit of their own, leases that another host holds do not count
+// against the client, as that host may have copied its DUID. With instead, the lease replaces
+// those that the client has in the IA.
 func (s *Server) room(r *request, x *ia, instead bool) bool {
 	held, more := 0, 1
 	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
@@ -233,10 +235,10 @@ func (s *Server) room(r *request, x *ia, instead bool) bool {
 	return x.limit == binding.NoReason
 }
 
-// pick finds a free lease for an IA: what has waited for the client, else what a pool of its network
-// has. A prefix has the length that the client asks for, else the next shorter one that any pool gives,
-// else the next longer one (RFC 8168 section 3.2). Where nothing is free, the client gets what has waited
-// longest for another.
+// pick finds a free lease for an IA: one that waits for this client, else one from a pool of its
+// network. A prefix has the length that the client asks for, else the next shorter length that a
+// pool gives, else the next longer one (RFC 8168 section 3.2). If nothing is free, the client gets
+// the lease that has waited longest for another client. A Basis of 0: there is none.
 func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, Basis) {
 	if !s.room(r, x, false) {
 		return netip.Prefix{}, nil, 0
@@ -282,11 +284,10 @@ func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, Basis) {
 	return netip.Prefix{}, nil, 0
 }
 
-// tries bounds how many free leases of a pool are looked at that cannot be given: our own
-// addresses, those of reserved identifiers, and those in the way of a former lease.
+// tries bounds how many leases of a pool one search looks at that turn out to be not available.
 const tries = 32
 
-// search looks for a free lease of a length for an IA in a pool, from the IA's place on.
+// search looks in a pool for a free lease of a length. It begins at the IA's place.
 func (s *Server) search(r *request, x *ia, in *leasePool, bits int) (netip.Prefix, bool) {
 	if r.barrier(in) != None {
 		return netip.Prefix{}, false
@@ -297,12 +298,12 @@ func (s *Server) search(r *request, x *ia, in *leasePool, bits int) (netip.Prefi
 		if !ok || s.shut(r, p) == None {
 			return p, ok
 		}
-		at = at*6364136223846793005 + 1442695040888963407 // any other place
+		at = at*6364136223846793005 + 1442695040888963407 // another place; the multiplier is Knuth's MMIX generator's
 	}
 	return netip.Prefix{}, false
 }
 
-// longestWaiting is the lease of a pool that has waited longest for another client.
+// longestWaiting is the lease of a pool that has waited longest for its former client.
 func (s *Server) longestWaiting(r *request, in *leasePool) (netip.Prefix, bool) {
 	if r.barrier(in) != None {
 		return netip.Prefix{}, false
@@ -316,7 +317,7 @@ func (s *Server) longestWaiting(r *request, in *leasePool) (netip.Prefix, bool) 
 	return netip.Prefix{}, false
 }
 
-// placeOf is the place of an IA.
+// placeOf is the place of an IA in the pools. It is computed once for each message.
 func (s *Server) placeOf(r *request, x *ia) place {
 	if !x.placed {
 		x.own, x.placed = place{r.link, s.number(x.kind, r.duid, x.id)}, true
@@ -324,8 +325,8 @@ func (s *Server) placeOf(r *request, x *ia) place {
 	return x.own
 }
 
-// number is where in a pool the search for an IA begins: the same for the same client, so that it
-// gets the same lease again where it can, and not to be guessed by others (RFC 7824).
+// number is where in a pool the search for an IA begins. It is the same each time, so that the
+// client gets the same lease again where it can, and others cannot guess it (RFC 7824).
 func (s *Server) number(k binding.Kind, duid []byte, iaid uint32) uint64 {
 	var b [len(s.cfg.Secret) + 1 + 4 + dhcp6.MaxDUIDLen]byte
 	seed := append(append(b[:0], s.cfg.Secret[:]...), byte(k))

@@ -16,47 +16,48 @@ import (
 )
 
 const (
-	// declinedFor is how long nobody gets an address that a client has declined: another host has
-	// it, and an operator has to find out which.
+	// declinedFor is how long nobody gets an address that a client has declined. Another host uses
+	// the address, and an operator has to find out which one.
 	declinedFor = 24 * time.Hour
-	// expiredFor is how long a lease waits for its client that has expired, or was taken from it. A
-	// client that was away gets what it had, and one that the answer has not reached may use it yet.
+	// expiredFor is how long a lease waits for its client after it has expired or was taken back. A
+	// client that was away gets the same lease again. Where the answer that takes a lease back got
+	// lost, the client still uses it.
 	expiredFor = 10 * time.Minute
-	// clearedFor is the longest time that a lease waits which an operator has ended, and which its
-	// client may use until its lifetime is over.
+	// clearedFor bounds how long a lease waits after an operator has ended it. Its client may use
+	// it until its lifetime is over.
 	clearedFor = 24 * time.Hour
-	// elsewhereFor is how long nobody gets a lease of which the store has said that another server
-	// has given it. Only a try can tell whether it is free again.
+	// elsewhereFor is how long nobody gets a lease that another server with the same store has
+	// given. Only a new try can show whether the lease is free again.
 	elsewhereFor = 10 * time.Minute
 )
 
-// quarantine has what is given to nobody, or to one client alone, for some time. In the pools it
-// is taken.
+// quarantine has the leases that for some time nobody gets, or only one client. In the pools they
+// are taken.
 type quarantine struct {
 	declined map[netip.Prefix]declined
-	by       map[linkaddr.Addr]int // how many of them a host has declined, where that is known
+	by       map[linkaddr.Addr]int // how many addresses each host has declined, if the host is known
 	waiting  map[netip.Prefix]waiting
-	whose    map[place]netip.Prefix // what waits, by whom it waits for; of several the next ones are in the next places
+	whose    map[place]netip.Prefix // the leases that wait, by their IA; if there are several, the others are at the next numbers
 	ends     endings
 }
 
 // declined is an address that a client has declined. It is kept in the store.
 type declined struct {
 	until  instant.Instant
-	wall   time.Time // the same by the wall clock; zero: that could not be trusted
-	bootID string    // of until
-	by     linkaddr.Addr
+	wall   time.Time     // until by the wall clock; zero: that clock could not be trusted
+	bootID string        // the boot that until belongs to
+	by     linkaddr.Addr // the host that has declined it; invalid: not known
 }
 
 // waiting is a lease that has ended and waits for its client.
 type waiting struct {
 	until   instant.Instant
 	of      place
-	cleared bool // by an operator: its client may use it yet
+	cleared bool // nobody else gets it before until, as a client may still use it
 }
 
-// place tells one IA of a client: who it was is not kept. In the pools of the link the search for
-// its leases begins at the number.
+// place stands for one IA of a client, whose identity is not kept. In the pools of the link, the
+// search for its leases begins at the number.
 type place struct {
 	link   string
 	number uint64
@@ -66,7 +67,7 @@ func newQuarantine() quarantine {
 	return quarantine{declined: map[netip.Prefix]declined{}, by: map[linkaddr.Addr]int{}, waiting: map[netip.Prefix]waiting{}, whose: map[place]netip.Prefix{}}
 }
 
-// take takes in new pools what is in quarantine.
+// take marks what is in quarantine as taken in new pools.
 func (q *quarantine) take(n *networks) {
 	for p := range q.declined {
 		n.take(p)
@@ -86,8 +87,8 @@ func (q *quarantine) take(n *networks) {
 	}
 }
 
-// decline puts an address that a client has given back into quarantine. One host can put as
-// many there as one client may have on its link: else it could decline a whole pool.
+// decline puts a declined address into quarantine. One host can put there only as many as the limit
+// for one client on its link; without this bound it could decline a whole pool.
 func (s *Server) decline(now instant.Now, r *request, p netip.Prefix, eff *effect.Effects) {
 	if r.linkLayer.IsValid() && s.quarantine.by[r.linkLayer] >= r.policy.ClientLimit {
 		return
@@ -115,8 +116,8 @@ func (q *quarantine) isDeclined(p netip.Prefix) bool {
 	return in
 }
 
-// await has a lease that has ended wait for its client. What is reserved, or of no pool, waits
-// for nobody.
+// await makes a lease that has ended wait for its client. A lease that is reserved, or belongs to
+// no pool, does not wait.
 func (s *Server) await(until instant.Instant, b *binding.Binding, cleared bool) {
 	pl := s.networks.poolOf(b.Prefix)
 	if pl == nil || s.networks.reserved.Get(b.Prefix) {
@@ -131,7 +132,8 @@ func (s *Server) await(until instant.Instant, b *binding.Binding, cleared bool) 
 	}
 }
 
-// giveWay has nobody get a lease that another server has given out of the same store.
+// giveWay puts a lease into quarantine that another server with the same store has given. Nobody
+// gets it there.
 func (s *Server) giveWay(now instant.Now, p netip.Prefix) {
 	if s.table.Find(p) != nil {
 		return
@@ -142,7 +144,8 @@ func (s *Server) giveWay(now instant.Now, p netip.Prefix) {
 	s.networks.take(p)
 }
 
-// leave takes a lease that somebody has now out of quarantine.
+// leave takes a lease out of quarantine. If it was not the last one of its IA, the last one moves to
+// its number, so that the numbers stay without gaps.
 func (q *quarantine) leave(p netip.Prefix) {
 	x, waits := q.waiting[p]
 	if !waits {
@@ -163,7 +166,7 @@ func (q *quarantine) leave(p netip.Prefix) {
 	}
 }
 
-// freePlace is the first place from an IA's on that has nothing.
+// freePlace is the first place without a lease, from an IA's place on.
 func (q *quarantine) freePlace(at place) place {
 	for {
 		if _, taken := q.whose[at]; !taken {
@@ -173,7 +176,7 @@ func (q *quarantine) freePlace(at place) place {
 	}
 }
 
-// waitingFor yields what waits for an IA.
+// waitingFor yields the leases that wait for an IA.
 func (q *quarantine) waitingFor(at place) iter.Seq[netip.Prefix] {
 	return func(yield func(netip.Prefix) bool) {
 		for ; ; at.number++ {
@@ -184,19 +187,19 @@ func (q *quarantine) waitingFor(at place) iter.Seq[netip.Prefix] {
 	}
 }
 
-// late is a lease that waits since expiredFor before until.
+// late is a lease that waits for its client. It began to wait expiredFor before until.
 type late struct {
 	lease netip.Prefix
 	until instant.Instant
 }
 
-// isOver reports whether a lease does not wait any more.
+// isOver reports whether a lease waits no more, or has ended once more since and waits anew.
 func (q *quarantine) isOver(l late) bool {
 	x, waits := q.waiting[l.lease]
 	return !waits || x.until != l.until
 }
 
-// trim forgets what does not wait any more.
+// trim removes the first leases of the list that wait no more.
 func (p *leasePool) trim(q *quarantine) {
 	for len(p.late) > 0 && q.isOver(p.late[0]) {
 		p.late = p.late[1:]
@@ -210,10 +213,10 @@ func (q *quarantine) deadline() instant.Instant {
 	return q.ends[0].until
 }
 
-// endAtOnce bounds how many ends one Tick looks at.
+// endAtOnce bounds how many endings one Tick looks at.
 const endAtOnce = 512
 
-// endQuarantine ends what is over.
+// endQuarantine takes leases out of quarantine whose time is over.
 func (s *Server) endQuarantine(now instant.Now, eff *effect.Effects) {
 	q := &s.quarantine
 	for range endAtOnce {
@@ -236,7 +239,7 @@ func (s *Server) endQuarantine(now instant.Now, eff *effect.Effects) {
 	}
 }
 
-// release gives back to its pool what has left quarantine.
+// release marks a lease as free in its pool after it has left quarantine.
 func (s *Server) release(p netip.Prefix) {
 	if pl := s.networks.poolOf(p); pl != nil {
 		pl.trim(&s.quarantine)
@@ -246,13 +249,13 @@ func (s *Server) release(p netip.Prefix) {
 	}
 }
 
-// ending is when something leaves quarantine, unless it has left already.
+// ending says when a lease leaves quarantine, unless it has left before.
 type ending struct {
 	lease netip.Prefix
 	until instant.Instant
 }
 
-// endings are a heap, the next one first.
+// endings are a heap; the next ending is first.
 type endings []ending
 
 func (h endings) Len() int           { return len(h) }
@@ -268,14 +271,14 @@ func (h *endings) Pop() any {
 	return last
 }
 
-// declinedKey is the key of the record of a declined address: the role's space, a letter, the
-// address.
+// declinedKey is the key of a declined address's record: the role's space, a letter, the address in
+// 16 octets.
 func declinedKey(p netip.Prefix) []byte {
 	a := p.Addr().As16()
 	return append(append([]byte(binding.Server6), declinedLetter), a[:]...)
 }
 
-// declinedOf is the reverse of declinedKey.
+// declinedOf is the address in a key of declinedKey; false: it is another key.
 func declinedOf[K ~string | ~[]byte](key K) (netip.Prefix, bool) {
 	from, _ := binding.Range(binding.Server6, declinedLetter)
 	if len(key) != len(from)+16 || string(key[:len(from)]) != string(from) {
@@ -284,8 +287,9 @@ func declinedOf[K ~string | ~[]byte](key K) (netip.Prefix, bool) {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte([]byte(key[len(from):]))), addressBits), true
 }
 
-// record is the record of a declined address; nil if it is not in quarantine any more. It has the
-// end by both clocks, and the boot that the first one is of.
+// record is the record of a declined address; nil if the address is not in quarantine any more. It
+// has until and wall, in 8 octets each (wall in nanoseconds since 1970, 0: not known), and the
+// boot's id.
 func (q *quarantine) record(key string) []byte {
 	p, ok := declinedOf(key)
 	d, in := q.declined[p]
@@ -300,9 +304,9 @@ func (q *quarantine) record(key string) []byte {
 	return append(binary.BigEndian.AppendUint64(b, uint64(wall)), d.bootID...)
 }
 
-// restoreDeclined takes in the record of a declined address; errors are ErrRecord. After a
-// reboot the wall clock says how much of the time is left; where it cannot be trusted, the time
-// begins anew.
+// restoreDeclined takes in the record of a declined address; errors are ErrRecord. After a reboot,
+// the wall clock says how much time is left. If the wall clock cannot be trusted, the address stays
+// in quarantine for declinedFor from now.
 func (s *Server) restoreDeclined(now instant.Now, key, value []byte) error {
 	p, ok := declinedOf(key)
 	if !ok || len(value) < 16 {

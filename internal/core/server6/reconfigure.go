@@ -18,8 +18,8 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// The server asks a client to come back by a Reconfigure (RFC 8415 section 18.3.11), if the client
-// has said that it accepts such. Reconfigures are sent again until the client comes.
+// By a Reconfigure the server asks a client to send a message (RFC 8415 section 18.3.11), if the
+// client has said that it accepts Reconfigures. The server repeats it until the client answers.
 
 // The times of RFC 8415 section 7.6.
 const (
@@ -27,34 +27,35 @@ const (
 	reconfigureTries   = 8               // REC_MAX_RC
 )
 
-// reconfigures are the clients that are asked to come back, and the ways to clients behind relay
-// agents that accept it.
+// reconfigures are the clients that are being asked, and the ways to clients behind relay agents
+// that accept Reconfigures. A replay value is the value in the Authentication option that rises
+// from message to message, by which a client detects replays (RFC 8415 section 20.3).
 type reconfigures struct {
 	asked    map[ledger.Client]*asked
 	ways     map[ledger.Client]*way
-	replay   uint64 // the newest value that was sent against replays
-	reserved uint64 // the store has that values up to this one may have been sent
+	replay   uint64 // the newest replay value that was sent
+	reserved uint64 // the store has kept that replay values up to this one may have been sent
 }
 
-// asked is a client that is asked to come back.
+// asked is a client that is being asked to send a message.
 type asked struct {
-	by      dhcp6.MessageType // the message that it is to send: a Renew, Rebind or Information-request
+	by      dhcp6.MessageType // the message that the client is to send: a Renew, Rebind or Information-request
 	again   instant.Instant
 	timeout time.Duration
 	tries   int
 }
 
-// way is how a client behind relay agents was reached last. It is not kept: after a restart the
-// way is not known until the client's next message.
+// way is how a client behind relay agents was last reached. It is not kept: after a restart, the way
+// is unknown until the client's next message.
 type way struct {
 	peer      string
-	at        int // interface
+	at        int // the index of the interface
 	source    netip.AddrPort
 	linkLayer linkaddr.Addr
 	layers    []step // outermost first
 }
 
-// step is one relay layer of a way, with the options that an answer brings back.
+// step is one relay layer of a way, with the options that an answer returns (echo).
 type step struct {
 	hops       uint8
 	link, peer netip.Addr
@@ -65,8 +66,8 @@ func newReconfigures() reconfigures {
 	return reconfigures{asked: make(map[ledger.Client]*asked), ways: make(map[ledger.Client]*way)}
 }
 
-// reconfigureKey is the key that a client knows the server's Reconfigures by. It follows from the
-// secret, so that it need not be kept for each client.
+// reconfigureKey is the key by which a client recognises the server's Reconfigures. It is derived
+// from the secret and the DUID, so that it need not be kept for each client.
 func (s *Server) reconfigureKey(duid []byte) (key dhcp6.ReconfigureKey) {
 	h := hmac.New(sha256.New, s.cfg.Secret[:])
 	h.Write([]byte("reconfigure"))
@@ -76,16 +77,16 @@ func (s *Server) reconfigureKey(duid []byte) (key dhcp6.ReconfigureKey) {
 	return key
 }
 
-// replayKey is the key of the record of what is sent against replays, in the store.
+// replayKey is the key in the store of the record that has reconfigures.reserved.
 var replayKey = append([]byte(binding.Server6), replayLetter)
 
-// replaysAtOnce is how many values against replays are reserved in the store at once. After a restart
-// those that were not sent are left out.
+// replaysAtOnce is how many replay values are reserved in the store at once. After a restart, those
+// that were reserved and not sent are skipped.
 const replaysAtOnce = 1 << 16
 
-// reserveReplays has the store keep that more values against replays are used, where few of those are
-// left that it knows of. What is sent with the next value waits for the Change; 0: it need not wait. The
-// first value of all is the time, as the store may be new while clients know the server.
+// reserveReplays reserves more replay values in the store when only half of them or fewer are left.
+// What is sent with the next value has to wait for the Change; 0: it need not wait. The very first
+// value is the time, since the store may be new while clients already know the server.
 func (s *Server) reserveReplays(now instant.Now, eff *effect.Effects) effect.ChangeID {
 	c := &s.reconfigures
 	if c.replay == 0 {
@@ -98,17 +99,17 @@ func (s *Server) reserveReplays(now instant.Now, eff *effect.Effects) effect.Cha
 	return s.ledger.KeepRecord(replayKey, eff)
 }
 
-// nextReplay is a value against replays that is above all before, of any run (RFC 8415 section 20.3: RDM
-// 0).
+// nextReplay is a replay value above all earlier ones, of earlier runs as well (RFC 8415 section
+// 20.3: RDM 0).
 func (c *reconfigures) nextReplay() uint64 {
 	c.replay++
 	return c.replay
 }
 
-// record is the record of what is sent against replays.
+// record is the record under replayKey: 8 octets.
 func (c *reconfigures) record() []byte { return binary.BigEndian.AppendUint64(nil, c.reserved) }
 
-// restoreReplay takes in that record.
+// restoreReplay takes in the record under replayKey; errors are ErrRecord.
 func (c *reconfigures) restoreReplay(value []byte) error {
 	if len(value) != 8 {
 		return ErrRecord
@@ -118,8 +119,8 @@ func (c *reconfigures) restoreReplay(value []byte) error {
 	return nil
 }
 
-// appendAccept appends what a client needs that accepts Reconfigures: that the server may send
-// them, and, in a Reply, its key.
+// appendAccept appends the options for a client that accepts Reconfigures: Reconfigure Accept, and
+// in a Reply the client's key.
 func (s *Server) appendAccept(b []byte, r *request, t dhcp6.MessageType) []byte {
 	b = dhcp6.AppendOption(b, dhcp6.OptionReconfAccept, nil)
 	if t != dhcp6.Reply {
@@ -128,8 +129,8 @@ func (s *Server) appendAccept(b []byte, r *request, t dhcp6.MessageType) []byte 
 	return dhcp6.AppendReconfigureKey(b, s.reconfigures.nextReplay(), s.reconfigureKey(r.duid))
 }
 
-// heardFrom takes in a message of a client: it may be what the client was asked for. The way to a
-// client that accepts Reconfigures is remembered while it has leases.
+// heardFrom takes in a message of a client. If the client was asked to send it, the server stops
+// asking.
 func (s *Server) heardFrom(r *request) {
 	c := &s.reconfigures
 	if len(c.asked) > 0 {
@@ -140,7 +141,8 @@ func (s *Server) heardFrom(r *request) {
 	}
 }
 
-// rememberWay remembers the way to a client behind relay agents that has leases.
+// rememberWay remembers the way to a client behind relay agents that has leases and accepts
+// Reconfigures.
 func (s *Server) rememberWay(r *request) {
 	if r.relay == nil || !r.accepts || s.first(r) == nil {
 		return
@@ -153,7 +155,7 @@ func (s *Server) rememberWay(r *request) {
 	s.reconfigures.ways[ledger.Client{Link: r.link, ID: r.who()}] = w
 }
 
-// forgetWay forgets the way to a client that has no lease any more.
+// forgetWay forgets the way to the client of a binding if the client has no lease any more.
 func (s *Server) forgetWay(b *binding.Binding) {
 	if len(s.reconfigures.ways) == 0 || s.table.First(s.table.Holder(b.Link, b.Client)) != nil {
 		return
@@ -161,11 +163,11 @@ func (s *Server) forgetWay(b *binding.Binding) {
 	delete(s.reconfigures.ways, ledger.Client{Link: b.Link, ID: b.Client})
 }
 
-// Reconfigured is what became of the operator's wish to have clients come back.
+// Reconfigured says how many clients an operator's command has reached.
 type Reconfigured struct {
-	Asked      int // clients that are asked
-	Refuse     int // that do not accept to be asked
-	WayUnknown int // that are behind relay agents, and were not heard since the start
+	Asked      int // clients that are being asked
+	Refuse     int // clients that do not accept Reconfigures
+	WayUnknown int // clients behind relay agents that have sent nothing since the start
 }
 
 // Selected are leases that match every field that is set.
@@ -175,8 +177,7 @@ type Selected struct {
 	Link   string
 }
 
-// Ask has the clients with selected leases come back with a Renew, a Rebind or an
-// Information-request.
+// Ask asks the clients with selected leases to send a Renew, a Rebind or an Information-request.
 func (s *Server) Ask(now instant.Now, of Selected, by dhcp6.MessageType, eff *effect.Effects) (done Reconfigured) {
 	seen := make(map[ledger.Client]struct{})
 	for link := range s.table.Links() {
@@ -207,8 +208,8 @@ func (s *Server) Ask(now instant.Now, of Selected, by dhcp6.MessageType, eff *ef
 // askAtOnce bounds how many Reconfigures one call sends.
 const askAtOnce = 256
 
-// sendReconfigures sends what is due, and gives up on clients that have not come after the last
-// time.
+// sendReconfigures sends the Reconfigures that are due, and gives up on clients that have not
+// answered the last one.
 func (s *Server) sendReconfigures(now instant.Now, eff *effect.Effects) {
 	if len(s.reconfigures.asked) == 0 {
 		return
@@ -241,7 +242,8 @@ func (c *reconfigures) deadline() instant.Instant {
 	return at
 }
 
-// reconfigure sends a Reconfigure to a client; false if the way to it is gone.
+// reconfigure sends a Reconfigure to a client; false if it has no lease any more or the way to it is
+// gone.
 func (s *Server) reconfigure(now instant.Now, k ledger.Client, by dhcp6.MessageType, eff *effect.Effects) bool {
 	slot := s.table.First(s.table.Holder(k.Link, k.ID))
 	if slot == nil {

@@ -11,8 +11,8 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// A client tells the server of an address that it has given itself (RFC 9686). The server keeps
-// it beside its leases, so that operators see who has it and no other client gets it.
+// A client can register an address that it has chosen itself (RFC 9686). The server keeps it as a
+// binding beside its leases, so that operators see who uses it and no other client gets it.
 
 // register answers an ADDR-REG-INFORM (RFC 9686 section 4.2.1).
 func (s *Server) register(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
@@ -26,7 +26,7 @@ func (s *Server) register(now instant.Now, r *request, eff *effect.Effects) (eff
 	p := netip.PrefixFrom(r.source, r.source.BitLen())
 	if slot := s.table.Find(p); slot != nil {
 		if _, ours := slot.IAID(); ours {
-			return effect.DropInvalid, false // an address that the server has given
+			return effect.DropInvalid, false // the server itself has given this address
 		}
 	}
 	s.events = s.events[:0]
@@ -50,9 +50,9 @@ func (s *Server) register(now instant.Now, r *request, eff *effect.Effects) (eff
 	return 0, true
 }
 
-// longestRegistration bounds how long an address is kept whose client does not register it again:
-// a client does so well before its lifetime ends (RFC 9686 section 4.6), and who says forever may
-// be gone.
+// longestRegistration bounds how long an address stays registered if its client does not register
+// it again. A client does so well before the lifetime ends (RFC 9686 section 4.6); one that
+// registered for ever may be gone.
 const longestRegistration = 30 * 24 * time.Hour
 
 // registered is the IA Address option of an ADDR-REG-INFORM; false unless there is exactly one.
@@ -65,13 +65,15 @@ func (r *request) registered() (v dhcp6.IAAddr, one bool) {
 	return v, err == nil && v.Address.IsGlobalUnicast()
 }
 
-// appendRegistered appends the option of an ADDR-REG-INFORM as it came (RFC 9686 section 4.3).
+// appendRegistered appends the IA Address option of an ADDR-REG-INFORM unchanged (RFC 9686 section
+// 4.3).
 func (r *request) appendRegistered(b []byte) []byte {
 	option, _ := r.m.Options().First(dhcp6.OptionIAAddr)
 	return dhcp6.AppendOption(dhcp6.AppendClientID(b, r.duid), dhcp6.OptionIAAddr, option)
 }
 
-// isDelegatedTo reports whether an address lies in a prefix that the client has of the server.
+// isDelegatedTo reports whether an address lies in a prefix that the server has delegated to the
+// client.
 func (s *Server) isDelegatedTo(r *request, a netip.Addr) bool {
 	for slot := s.first(r); slot != nil; slot = s.table.Next(slot) {
 		if slot.Kind() == binding.Prefix && slot.Prefix().Contains(a) {

@@ -15,7 +15,7 @@ import (
 // maxPayload is how many octets a UDP datagram can carry over IPv6.
 const maxPayload = 65535 - 8
 
-// send answers a message, and has the answer wait for what it grants.
+// send answers a message. The answer waits for the Change that keeps what it grants.
 func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *effect.Effects) {
 	source := r.p.Source.Addr().WithZone("")
 	out := effect.Send{Dest: netip.AddrPortFrom(source, dhcp6.ClientPort), Link: r.at.Index, LinkLayer: r.p.LinkLayer, Extends: true}
@@ -50,8 +50,8 @@ func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *eff
 	eff.Sends = append(eff.Sends, out)
 }
 
-// write appends the answer to a message, in as many relay layers as the message came in
-// (RFC 8415 section 19.3).
+// write appends the answer to a message, inside as many relay layers as the message had (RFC 8415
+// section 19.3).
 func (s *Server) write(now instant.Now, b []byte, r *request, t dhcp6.MessageType) (_ []byte, err error) {
 	var marks [maxLayers]int
 	for i := range r.layers {
@@ -70,9 +70,9 @@ func (s *Server) write(now instant.Now, b []byte, r *request, t dhcp6.MessageTyp
 	return b, err
 }
 
-// echo appends the options of a relay layer that the answer has to bring back: the interface-id
-// (RFC 8415 section 19.3), the relay source port (RFC 8357 section 5.2), and those that the relay
-// agent asks back by the Echo Request option (RFC 4994 section 4).
+// echo appends the options of a relay layer that the answer has to return: the interface-id (RFC
+// 8415 section 19.3), the relay source port (RFC 8357 section 5.2), and those that the relay agent
+// lists in an Echo Request option (RFC 4994 section 4).
 func echo(b []byte, options dhcp6.Options) []byte {
 	var asked dhcp6.ORO
 	if v, ok := options.First(dhcp6.OptionERO); ok {
@@ -88,7 +88,7 @@ func echo(b []byte, options dhcp6.Options) []byte {
 	return b
 }
 
-// writeMessage appends the answer itself.
+// writeMessage appends the answer without relay layers.
 func (s *Server) writeMessage(b []byte, r *request, t dhcp6.MessageType) (_ []byte, err error) {
 	b = dhcp6.AppendMessageHeader(b, t, r.m.TransactionID())
 	if t == dhcp6.AddrRegReply {
@@ -125,7 +125,7 @@ func (s *Server) writeMessage(b []byte, r *request, t dhcp6.MessageType) (_ []by
 	return b, nil
 }
 
-// writeIA appends one IA of an answer. One of which there is nothing to say is left out.
+// writeIA appends one IA of an answer. An IA with neither leases nor a status is left out.
 func (r *request) writeIA(b []byte, x *ia, t1, t2 dhcp6.Lifetime) (_ []byte, err error) {
 	if x.from == x.to && x.status == dhcp6.StatusSuccess {
 		return b, nil
@@ -149,8 +149,8 @@ func (r *request) writeIA(b []byte, x *ia, t1, t2 dhcp6.Lifetime) (_ []byte, err
 	return dhcp6.EndOption(b, mark)
 }
 
-// appendPrefix appends an IAPREFIX option, with what of the prefix its client has not got (RFC
-// 6603 section 4.2).
+// appendPrefix appends an IAPREFIX option, with the excluded prefix if there is one (RFC 6603
+// section 4.2).
 func appendPrefix(b []byte, l *lease) []byte {
 	v := dhcp6.IAPrefix{Prefix: l.prefix, Preferred: l.preferred, Valid: l.valid}
 	if l.exclude.IsValid() {
@@ -185,8 +185,8 @@ func (r *request) times() (t1, t2 dhcp6.Lifetime) {
 	return min(t1, t2), t2 // a client discards an IA with T1 above T2
 }
 
-// writeOptions appends what the configuration has for the client: of each option the first that
-// is there, from the reservation up to the server.
+// writeOptions appends the configured options for the client. If an option is configured in several
+// places, the first one counts, in this order: reservation, classes, pool, subnet, network, server.
 func (s *Server) writeOptions(b []byte, r *request) []byte {
 	w := optionWriter{r: r}
 	if r.reserved != nil {
@@ -203,7 +203,7 @@ func (s *Server) writeOptions(b []byte, r *request) []byte {
 	return w.write(b, s.cfg.Options)
 }
 
-// poolOptions are the options of the pool that the answer's first lease is out of.
+// poolOptions are the options of the pool of the answer's first lease.
 func (s *Server) poolOptions(r *request) []Option {
 	for i := range r.leases {
 		if l := &r.leases[i]; l.valid > 0 {
@@ -215,10 +215,11 @@ func (s *Server) poolOptions(r *request) []Option {
 	return nil
 }
 
-// optionWriter writes each option of one place alone.
+// optionWriter writes each option from one place only: the first place that has it. A place may
+// have an option several times. Codes from 256 on that are written are in request.above.
 type optionWriter struct {
 	r    *request
-	done [4]uint64 // options below 256 that are written
+	done [4]uint64 // one bit for each code below 256 that is written
 }
 
 func (w *optionWriter) write(b []byte, options []Option) []byte {
@@ -243,7 +244,7 @@ func (w *optionWriter) write(b []byte, options []Option) []byte {
 	return b
 }
 
-// words say a status to a person.
+// words is the text of a status for people.
 func words(c dhcp6.StatusCode) string {
 	switch c {
 	case dhcp6.StatusSuccess:

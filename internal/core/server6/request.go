@@ -13,69 +13,69 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// maxLayers is how many relay layers a message may have: a relay agent adds none to a message
-// that has passed HOP_COUNT_LIMIT of them (RFC 8415 section 19.1.2).
+// maxLayers is how many relay layers a message may have. A relay agent discards a message that has
+// passed HOP_COUNT_LIMIT relay agents (RFC 8415 section 19.1.2).
 const maxLayers = dhcp6.HopCountLimit + 1
 
-// request is a client's message, with what its way here tells of the client. It is used again
-// for each message.
+// request is a client's message, with what the server knows of the client. One request is reused for
+// all messages.
 type request struct {
 	p      *inbound.Packet
 	at     *link       // where the message came in
-	relay  *trust.Peer // that it came through; nil: from the client itself
+	relay  *trust.Peer // the relay agent that sent the message; nil: the client itself did
 	room   [maxLayers]dhcp6.RelayMessage
 	layers []dhcp6.RelayMessage // outermost first
 
 	m     dhcp6.Message
-	whole bool       // m is there
+	whole bool       // m has been read
 	duid  dhcp6.DUID // empty: the message has none
 	oro   dhcp6.ORO
 
 	network   *network
-	link, vrf string         // of the client's leases; in no VRF behind relay agents
-	holder    binding.Holder // the client, as the table knows it
+	link, vrf string         // of the client's leases; vrf is empty behind relay agents
+	holder    binding.Holder // the client, as the table of bindings finds it
 	policy    *delegation.Policy
-	client    binding.Client            // the same, for the leases of an answer that grants; else zero
+	client    binding.Client            // the client, set only where the answer grants
 	source    netip.Addr                // the client's own address
 	linkLayer linkaddr.Addr             // invalid: not known
-	answered  map[binding.Question]bool // what the message has waited for; nil: it has not waited
+	answered  map[binding.Question]bool // the results of the probes that the message has waited for; nil: it has not waited
 
-	classes  []bool           // by their index in Config.Classes: which the client is of
-	reserved *reservation     // nil: nothing is reserved for it
-	subnet   *subnet          // of the reservation, else of the first lease, else the one that led to the network
+	classes  []bool           // by the index in Config.Classes: whether the client is of the class
+	reserved *reservation     // nil: nothing is reserved for the client
+	subnet   *subnet          // of the reservation, else of the first lease, else the one that the network was found by
 	status   dhcp6.StatusCode // of the whole answer
 	told     bool             // status is to be in the answer
 	rapid    bool             // the answer to a Solicit grants
 	accepts  bool             // the client accepts Reconfigures
 	ias      []ia
 	leases   []lease
-	above    []dhcp6.OptionCode // options of the answer from 256 on that are written
+	above    []dhcp6.OptionCode // options of the answer that are written and have codes from 256 on
 }
 
-// ia is one IA of a message, and what its client gets in it: some of request.leases.
+// ia is one IA of a message. What the client gets in it is a part of request.leases.
 type ia struct {
 	code     dhcp6.OptionCode
 	kind     binding.Kind
 	id       uint32
 	options  dhcp6.Options // as the client sent them
 	hints    hints
-	from, to int // in request.leases
+	from, to int // its part of request.leases
 	status   dhcp6.StatusCode
-	limit    binding.Reason // that one more lease would exceed
-	refused  bool           // it takes back what another host keeps, and gets nothing
-	own      place          // once placed
+	limit    binding.Reason // the limit that one more lease would exceed
+	refused  bool           // another host keeps a lease that the IA would take back, so the client gets nothing
+	own      place          // valid where placed is set
 	placed   bool
 }
 
-// lease is one address or prefix in an answer. One with a valid lifetime of 0 is taken back.
+// lease is one address or prefix in an answer. A valid lifetime of 0 takes it back from the client.
 type lease struct {
 	prefix           netip.Prefix
 	subnet           *subnet
 	preferred, valid dhcp6.Lifetime
 	exclude          netip.Prefix
-	marked           bool     // taken in its pool, until the answer is written
-	by               Basis    // of what is given
-	obstacle         Obstacle // of what is taken back
+	marked           bool     // it is taken in its pool only until the answer is decided (mark)
+	by               Basis    // why it is given
+	obstacle         Obstacle // why it is taken back
 }
 
 func (r *request) reset(p *inbound.Packet, at *link) {
@@ -86,7 +86,7 @@ func (r *request) reset(p *inbound.Packet, at *link) {
 // who is the client. It allocates memory.
 func (r *request) who() binding.Client { return binding.DUID(r.duid) }
 
-// read takes the relay layers off a message, and refuses what a server must not answer.
+// read takes the relay layers off a message, and refuses messages that a server must not answer.
 func (s *Server) read(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
 	payload := r.p.Payload
 	if len(payload) == 0 {
@@ -119,7 +119,7 @@ func (s *Server) read(now instant.Now, r *request, eff *effect.Effects) (effect.
 	return s.validate(r)
 }
 
-// unwrap takes the relay layers off a message from a relay agent that is configured.
+// unwrap takes the relay layers off a message, if it is from a configured relay agent.
 func (s *Server) unwrap(now instant.Now, r *request, eff *effect.Effects) ([]byte, effect.Drop, bool) {
 	peer, protected := r.p.From(s.peers.Set, trust.Relay, r.at.Name)
 	if peer == nil {
@@ -156,7 +156,7 @@ func (s *Server) unwrap(now instant.Now, r *request, eff *effect.Effects) ([]byt
 	return payload, 0, true
 }
 
-// validate refuses what RFC 8415 section 16 has servers discard, and finds the client's
+// validate refuses messages that servers discard by RFC 8415 section 16, and finds the client's
 // network.
 func (s *Server) validate(r *request) (effect.Drop, bool) {
 	server, named := r.m.ServerID()
@@ -211,8 +211,8 @@ func (s *Server) validate(r *request) (effect.Drop, bool) {
 	return 0, true
 }
 
-// know finds what the server has of the client: by which link and policy, which classes it is of, and
-// what is reserved for it.
+// know finds what the server knows of the client: its link, its policy, its classes, and what is
+// reserved for it.
 func (s *Server) know(r *request) {
 	r.network = r.subnet.network
 	if r.relay != nil {

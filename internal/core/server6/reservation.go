@@ -14,11 +14,11 @@ import (
 type reservation struct {
 	*Reservation
 	subnet *subnet
-	place  int // in the network's configuration: the first one that matches holds
+	place  int // its place in the network's configuration; of several that match, the first one applies
 	leases [binding.Kinds][]netip.Prefix
 }
 
-// reservations are those of a network. Each is found by one of its identifiers.
+// reservations are the reservations of a network. Each is in one map, by one of its identifiers.
 type reservations struct {
 	byDUID, byRemoteID, byRelayID map[string][]*reservation
 	byLinkLayer                   map[linkaddr.Addr][]*reservation
@@ -72,8 +72,7 @@ func (all *reservations) reservationOf(r *request) (best *reservation) {
 	return best
 }
 
-// first is the first in the configuration of best and those of some reservations that are for
-// the client.
+// first is the earliest in the configuration among best and those of some that are for the client.
 func (r *request) first(best *reservation, some []*reservation) *reservation {
 	for _, v := range some {
 		if (best == nil || v.place < best.place) && v.isFor(r) {
@@ -83,7 +82,7 @@ func (r *request) first(best *reservation, some []*reservation) *reservation {
 	return best
 }
 
-// isFor reports whether all identifiers match that a reservation has.
+// isFor reports whether all identifiers of a reservation match.
 func (v *reservation) isFor(r *request) bool {
 	return v.isOf(r) &&
 		(len(v.RemoteID) == 0 || slices.ContainsFunc(r.layers, func(m dhcp6.RelayMessage) bool {
@@ -94,18 +93,19 @@ func (v *reservation) isFor(r *request) bool {
 		}))
 }
 
-// isOf reports whether the identifiers match that are the client's own.
+// isOf reports whether those identifiers of a reservation match that the client itself has: its DUID
+// and its link-layer address.
 func (v *reservation) isOf(r *request) bool {
 	return (len(v.DUID) == 0 || bytes.Equal(v.DUID, r.duid)) && (!v.LinkLayer.IsValid() || v.LinkLayer == r.linkLayer)
 }
 
-// has reports whether a relay agent has added an option with that payload.
+// has reports whether a relay layer has an option with that payload.
 func has(m dhcp6.RelayMessage, c dhcp6.OptionCode, payload []byte) bool {
 	b, ok := m.Options().First(c)
 	return ok && bytes.Equal(b, payload)
 }
 
-// of is what is reserved of one kind; v may be nil.
+// of are the reserved leases of one kind; v may be nil.
 func (v *reservation) of(k binding.Kind) []netip.Prefix {
 	if v == nil {
 		return nil
@@ -113,5 +113,5 @@ func (v *reservation) of(k binding.Kind) []netip.Prefix {
 	return v.leases[k]
 }
 
-// lists reports whether a lease is among what is reserved; v may be nil.
+// lists reports whether a reservation has a lease; v may be nil.
 func (v *reservation) lists(p netip.Prefix, k binding.Kind) bool { return slices.Contains(v.of(k), p) }

@@ -8,7 +8,8 @@ import (
 // SetTrace starts, changes or (nil) ends tracing.
 func (s *Server) SetTrace(t *effect.Trace) { s.trace = t }
 
-// traceStep notes one step of a message, in two parts of a text, if it is traced.
+// traceStep notes one step of a message if the message is traced. The text is step and what, joined
+// only then.
 func (s *Server) traceStep(r *request, step, what string, eff *effect.Effects) {
 	if s.trace == nil || s.trace.Link != "" && s.trace.Link != r.at.Name {
 		return

@@ -16,8 +16,8 @@ import (
 	"fairlead/internal/core/trust"
 )
 
-// Restore takes in the leases that were kept, before any socket opens. Links are told of before
-// it.
+// Restore takes in the leases of the store. It is called once, after SetLink for each link and
+// before any socket opens.
 func (s *Server) Restore(now instant.Now, records iter.Seq[binding.Record], lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
 		s.table.Restore(now, rec, s.bootID, lastWall)
@@ -43,9 +43,9 @@ func (s *Server) Leases(yield func(binding.Binding) bool) {
 	}
 }
 
-// Clear ends leases by the operator's word, a bounded number of them, and returns how many; it
-// is called until that is none. Their clients are not told: the leases are given to others once
-// the clients' own lifetimes are over, or if they ask for them again.
+// Clear ends leases on an operator's command. Each call ends a bounded number and returns it; the
+// caller repeats it until it is 0. The clients are not told. Others get the leases after the
+// clients' own lifetimes (clearedFor at most); a client itself gets its lease again if it asks.
 func (s *Server) Clear(now instant.Now, of delegation.Selection, eff *effect.Effects) int {
 	s.events = s.table.Clear(s.events[:0], of)
 	n := len(s.events)
@@ -54,16 +54,16 @@ func (s *Server) Clear(now instant.Now, of delegation.Selection, eff *effect.Eff
 	return n
 }
 
-// commitAtOnce bounds how many ends one Change has.
+// commitAtOnce bounds how many ended leases are in one Change.
 const commitAtOnce = 256
 
-// commit takes in that leases have ended of which nobody is told, and keeps that.
+// commit applies and keeps events that no answer tells of.
 func (s *Server) commit(now instant.Now, eff *effect.Effects) {
 	s.apply(now)
 	s.keep(now, eff)
 }
 
-// keep has the store keep what has happened, of which nobody is told.
+// keep makes the store keep the events that no answer tells of.
 func (s *Server) keep(now instant.Now, eff *effect.Effects) {
 	for rest := s.events; len(rest) > 0; {
 		n := min(len(rest), commitAtOnce)
@@ -73,7 +73,7 @@ func (s *Server) keep(now instant.Now, eff *effect.Effects) {
 	s.events = s.events[:0]
 }
 
-// LimitsMet are the limits that somebody has run into and that have no room yet.
+// LimitsMet are the limits that a client has met and that still have no room.
 func (s *Server) LimitsMet() []delegation.LimitMet {
 	return s.table.LimitsMet(func(name string) *delegation.Policy {
 		if l := s.links.Named(name); l != nil && l.rule != nil {
@@ -86,13 +86,13 @@ func (s *Server) LimitsMet() []delegation.LimitMet {
 // Totals are figures of the server's leases.
 type Totals struct {
 	Prefixes, Addresses int
-	Declined            int    // addresses that nobody gets, since a client has declined them
-	Untold              uint64 // questions of relay agents for what a client has that were not answered
-	WaitForClock        int    // restored leases that wait for a trustworthy clock
+	Declined            int    // addresses that nobody gets, because a client has declined them
+	Untold              uint64 // how often a relay agent asked for assignments and was not told
+	WaitForClock        int    // restored leases that wait for a clock that can be trusted
 	ledger.Progress
-	Events   map[string]uint64 // leases that were granted, extended, moved and ended
-	Ends     map[string]uint64 // by every binding.Reason of an end
-	Refusals map[string]uint64 // by every binding.Reason that refuses
+	Events   map[string]uint64 // how many leases were granted, extended, moved and ended
+	Ends     map[string]uint64 // how many have ended, by every binding.Reason of an end
+	Refusals map[string]uint64 // how many were refused, by every binding.Reason of a refusal
 }
 
 // Totals are the figures now.
@@ -140,7 +140,7 @@ func (s *Server) Pools() (all []effect.Pool) {
 	return all
 }
 
-// view is how far the pool is taken.
+// view is the pool as operators see it: how much is taken, without what is reserved.
 func (p *leasePool) view() effect.Pool {
 	return effect.Pool{
 		Network: p.subnet.network.Name, Subnet: p.subnet.Prefix, First: p.first, Last: p.last, Prefix: p.prefix,
@@ -148,8 +148,8 @@ func (p *leasePool) view() effect.Pool {
 	}
 }
 
-// Unreachable takes in an error of the network about a message to a peer. A link-local address is
-// on the link of an index.
+// Unreachable takes in that the network has reported an error for a message to a peer. The index is
+// that of the link on which a link-local address is.
 func (s *Server) Unreachable(now instant.Now, address netip.Addr, index int, cause error, eff *effect.Effects) {
 	s.peers.Unreachable(now, address, s.links.NameAt(index), cause, eff)
 }
@@ -157,7 +157,7 @@ func (s *Server) Unreachable(now instant.Now, address netip.Addr, index int, cau
 // Peers are all peers, in the order of the configuration.
 func (s *Server) Peers(now instant.Now) []peers.View { return s.peers.Views(now.Boot, s.links.NameAt) }
 
-// Prospects are what cfg would mean for each link. Nothing changes.
+// Prospects say what the configuration cfg would mean for each link. They change nothing.
 func (s *Server) Prospects(cfg *Config) []links.Prospect[LinkRule] {
 	peers := trust.NewSet(cfg.Peers)
 	return links.Prospects(s.links, s.table.Links(), func(name string) links.Prospect[LinkRule] {

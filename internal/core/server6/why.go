@@ -11,38 +11,38 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// An operator asks why a client has its leases, and why not others. The server decides once more, by
-// the same code and without consequences, on a message that the client would send now: a Renew of what it
-// has, or a Solicit where it has nothing. What is not kept of the client's messages is not known then:
-// options of relay agents, and what shows its classes. It is taken to be as its leases need it.
+// An operator asks why a client has its leases, and not others. To explain it, the server decides
+// once more, by the same code and without consequences, on the message that the client would send
+// now: a Renew of its leases, or a Solicit if it has none. The server has not kept all of the
+// client's messages, so it does not know the options of relay agents and the options that show
+// classes. It assumes that these are as the client's leases require (suppose).
 
 // Question names a client, and where it is.
 type Question struct {
 	Client      dhcp6.DUID
-	Link        string     // one of its links, as leases have it; empty: all on which it has leases
-	LinkAddress netip.Addr // of a relay agent that the client is behind, in place of a link
-	Classes     []string   // which the client is of, too
-	// Prefix is what the client asks for: an address as 128 bits, or a prefix; of no address (::) a
-	// length. Invalid: nothing.
+	Link        string     // the name of a link, as leases have it; empty: all links on which the client has leases
+	LinkAddress netip.Addr // used instead of Link: the link-address of a relay agent that the client is behind
+	Classes     []string   // classes that the client is assumed to be of, beside those that are known
+	// Prefix is what the client asks for: an address (128 bits), a prefix, or only a length, with
+	// the address ::. Invalid: it asks for nothing in particular.
 	Prefix netip.Prefix
 }
 
 // Explanation is what the server decides on a client on one link, and why.
 type Explanation struct {
 	Link    string
-	Network string // empty: none is for the link, and nothing else is told
+	Network string // empty: the link has no network, and the rest of the explanation is empty
 	Subnet  netip.Prefix
-	Leased  bool // the client has leases there; else it is as if it asked for an address and a prefix
+	Leased  bool // the client has leases there; else the server decides on a Solicit for an address and a prefix
 
-	Classes         []string     // which the client is taken to be of
-	Excludes        bool         // the client is taken to know of Prefix Exclude
+	Classes         []string     // the classes that the client is assumed to be of
+	Excludes        bool         // the client is assumed to support Prefix Exclude
 	Reservation     *Reservation // for the client; nil: none
-	TakenToBeBehind bool         // what of Reservation is a relay agent's is taken to match
+	TakenToBeBehind bool         // the identifiers in Reservation that relay agents add are assumed to match
 
-	Registered []netip.Prefix // addresses that the client has given itself (RFC 9686)
+	Registered []netip.Prefix // addresses that the client has chosen itself and registered (RFC 9686)
 	IAs        []ExplainedIA
-	// Obstacle is in the way of what the client asks for by Question.Prefix, where it is not among
-	// what it gets.
+	// Obstacle is why the client does not get what it asks for by Question.Prefix; None: it gets it.
 	Obstacle Obstacle
 }
 
@@ -50,26 +50,27 @@ type Explanation struct {
 type ExplainedIA struct {
 	Kind   binding.Kind
 	IAID   uint32
-	Limit  binding.Reason // that has been met; NoReason: none
+	Limit  binding.Reason // the limit that is met; NoReason: none
 	Leases []ExplainedLease
-	Pools  []ExplainedPool // all of the network for leases of that kind, in the order in which they are tried
+	Pools  []ExplainedPool // all pools of the network for leases of that kind, in the order in which they are tried
 }
 
-// ExplainedLease is a lease that a client gets, or that is reserved for it, or that it has and gets no more.
+// ExplainedLease is a lease that a client gets, or that is reserved for it, or that it has and will
+// lose.
 type ExplainedLease struct {
 	Prefix   netip.Prefix
-	Subnet   netip.Prefix // invalid: it does not get it
-	Pool     *effect.Pool // that it is out of; nil: of none
-	By       Basis        // 0: it does not get it
-	Obstacle Obstacle     // in the way of one that it does not get
+	Subnet   netip.Prefix // invalid: the client does not get the lease
+	Pool     *effect.Pool // the pool of the lease; nil: it belongs to none
+	By       Basis        // why the client gets the lease; 0: it does not
+	Obstacle Obstacle     // why the client does not get the lease; None: it does
 }
 
-// ExplainedPool is a pool, and what is in the way of a client that seeks a lease in it.
+// ExplainedPool is a pool, and why the client finds no lease in it.
 type ExplainedPool struct {
 	effect.Pool
-	Class    string // of the clients that may have what is in it; empty: all
-	Gives    bool   // a lease of the client is out of it
-	Obstacle Obstacle
+	Class    string   // only clients of this class get leases of the pool; empty: all clients
+	Gives    bool     // a lease of the client is from the pool
+	Obstacle Obstacle // None: the client would find a lease
 }
 
 // The errors of Explain.
@@ -78,7 +79,7 @@ var (
 	ErrNoLink  = errors.New("no such link")
 )
 
-// Explain answers a question, link by link. Nothing changes.
+// Explain answers a question for each link that it is about. Nothing changes.
 func (s *Server) Explain(q Question) (all []Explanation, err error) {
 	if q.LinkAddress.IsValid() {
 		sn := s.networks.ofAddress(q.LinkAddress)
@@ -146,7 +147,7 @@ func (s *Server) explain(q Question) Explanation {
 	return e
 }
 
-// wouldSend is the message that a client would send now.
+// wouldSend is the message that a client would send now: a Renew of held, or a Solicit.
 func wouldSend(q *Question, held []binding.Binding) dhcp6.Message {
 	t := dhcp6.Renew
 	if len(held) == 0 {
@@ -165,7 +166,7 @@ func wouldSend(q *Question, held []binding.Binding) dhcp6.Message {
 			}
 		}
 		if len(held) == 0 {
-			ids = append(ids, 1) // any
+			ids = append(ids, 1) // any IAID will do
 		}
 		for _, id := range ids {
 			var mark int
@@ -185,7 +186,7 @@ func wouldSend(q *Question, held []binding.Binding) dhcp6.Message {
 	return m
 }
 
-// kindOf is the kind of what an operator names.
+// kindOf is the kind of a lease that an operator names.
 func kindOf(p netip.Prefix) binding.Kind {
 	if p.IsSingleIP() && !p.Addr().IsUnspecified() {
 		return binding.Address
@@ -193,7 +194,8 @@ func kindOf(p netip.Prefix) binding.Kind {
 	return binding.Prefix
 }
 
-// suppose has a request be what is not known of the client, so far as its leases or the operator tell it.
+// suppose adds to a request what the server does not know of the client: classes and a reservation
+// that its leases require, and classes that the operator names.
 func (s *Server) suppose(r *request, q *Question, held []binding.Binding, e *Explanation) {
 	for i := range s.cfg.Classes {
 		name := s.cfg.Classes[i].Name
@@ -217,8 +219,8 @@ func (s *Server) suppose(r *request, q *Question, held []binding.Binding, e *Exp
 	}
 }
 
-// ofLeases is the reservation by which a client may have a lease of its: that has it, and that is for the
-// client where its relay agents are as the reservation says.
+// ofLeases is the first reservation that has a lease of the client and would be for the client if
+// its relay agents added the identifiers that the reservation asks for; nil if there is none.
 func (all *reservations) ofLeases(r *request, held []binding.Binding) (best *reservation) {
 	for _, by := range []map[string][]*reservation{all.byRemoteID, all.byRelayID} {
 		for _, some := range by {
@@ -263,7 +265,7 @@ func (s *Server) explainIA(r *request, x *ia) ExplainedIA {
 	return e
 }
 
-// closed is why a client finds nothing in a pool; None: there is something.
+// closed is why a client finds no lease in a pool; None: it finds one.
 func (s *Server) closed(r *request, x *ia, pl *leasePool) Obstacle {
 	if o := r.barrier(pl); o != None {
 		return o
@@ -281,7 +283,7 @@ func (s *Server) closed(r *request, x *ia, pl *leasePool) Obstacle {
 	return None
 }
 
-// obstacle is why a client does not get what the operator says that it asks for.
+// obstacle is why a client does not get what it asks for by Question.Prefix; None: it gets it.
 func (s *Server) obstacle(r *request, q *Question) Obstacle {
 	p := q.Prefix
 	if !p.IsValid() || p.Addr().IsUnspecified() {
