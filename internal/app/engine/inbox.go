@@ -40,6 +40,10 @@ type Arrival struct {
 	Class   int         // a class of package admission
 	Source  admission.Source
 	Limited bool // whether the rates of its link apply to it
+	// For a relay agent that speaks for one client: the client, and the client's message. Else the
+	// zero Source, and nil.
+	Client        admission.Source
+	ClientMessage []byte
 }
 
 // message is a packet that was admitted, with a copy of its payload.
@@ -315,7 +319,11 @@ func (in *Inbox) judge(d *udp.Datagram) {
 			a.Source = admission.Newcomers()
 		}
 	}
-	if a.Class == admission.Clients && in.classifier.AsksForChange(p.Payload) {
+	asks := p.Payload
+	if a.ClientMessage != nil {
+		asks = a.ClientMessage
+	}
+	if a.Class == admission.Clients && in.classifier.AsksForChange(asks) {
 		a.Class = admission.Changes
 	}
 	m := in.take(p)
@@ -323,7 +331,7 @@ func (in *Inbox) judge(d *udp.Datagram) {
 		in.discards.add(d.Link, effect.DropQueueFull)
 		return
 	}
-	if shed, dropped := in.queue.Push(a.Class, d.Link, a.Source, m); dropped {
+	if shed, dropped := in.queue.Push(a.Class, d.Link, a.Source, a.Client, m); dropped {
 		in.discards.add(shed.Link, effect.DropQueueFull)
 		in.put(shed)
 	}

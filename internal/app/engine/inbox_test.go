@@ -16,6 +16,7 @@ import (
 	"fairlead/internal/core/instant"
 	"fairlead/internal/host/udp"
 	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
 )
 
 // arrivals is a receiver that has its datagrams in one buffer, which the next datagram
@@ -75,14 +76,20 @@ func from(link int, host byte, payload ...byte) udp.Datagram {
 }
 
 // hosts is a classifier for which everything that comes by a client-facing link is from a client.
-// A message that begins as a Renew asks for Changes.
+// A message that begins as a Renew asks for Changes. The second octet of a Relay-forward tells the
+// client, and the message of the client follows.
 type hosts struct{}
 
 func (hosts) Classify(p *inbound.Packet) Arrival {
 	if p.Link == uplink {
 		return Arrival{Class: admission.Answers, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr())}
 	}
-	return Arrival{Class: admission.Clients, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr()), Limited: true}
+	a := Arrival{Class: admission.Clients, Source: admission.SourceOf(p.LinkLayer, p.Source.Addr()), Limited: true}
+	if len(p.Payload) > 1 && p.Payload[0] == byte(dhcp6.RelayForward) {
+		a.Source = a.Source.ForMany()
+		a.Client, a.ClientMessage = admission.SourceOf(linkaddr.Addr{}, addr(p.Payload[1])), p.Payload[2:]
+	}
+	return a
 }
 
 func (hosts) AsksForChange(payload []byte) bool {
@@ -158,6 +165,34 @@ func TestInboxFullQueueIsFair(t *testing.T) {
 	dropped := in.discards.lost[discard{linkA, effect.DropQueueFull}]
 	if len(in.discards.lost) != 1 || int(dropped)+len(got) != 3*total+100 {
 		t.Errorf("%d admitted and %v counted of %d", len(got), in.discards.lost, 3*total+100)
+	}
+}
+
+// A client that floods through a relay agent keeps nobody else behind that relay agent from the
+// queue, and what its message asks for is found inside that of the relay agent.
+func TestInboxClientsBehindARelay(t *testing.T) {
+	in, a := newTestInbox(admission.Limits{})
+	through := func(client byte, message dhcp6.MessageType) udp.Datagram {
+		return from(linkA, 1, byte(dhcp6.RelayForward), client, byte(message))
+	}
+	for range 5000 {
+		a.come(through(1, dhcp6.Renew))
+	}
+	for client := range byte(100) {
+		a.come(through(100+client, dhcp6.Renew))
+	}
+	in.pauseChanges(true)
+	if got := drainAll(in, 1e9); len(got) != 0 {
+		t.Errorf("%d Renews are handed out while Changes wait", len(got))
+	}
+	in.pauseChanges(false)
+	heard := map[byte]int{}
+	first, _ := in.next(nil, 101)
+	for _, m := range first {
+		heard[m.Payload[1]]++
+	}
+	if len(heard) != 101 {
+		t.Errorf("the first 101 messages are of %d clients, want one of each of 101", len(heard))
 	}
 }
 

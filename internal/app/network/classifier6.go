@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
+	"fairlead/internal/wire/linkaddr"
 )
 
 // Classifier6 makes classifiers of DHCPv6 messages. May is protect.Supervisor's; nil: all may.
@@ -24,7 +25,9 @@ type classifier6 struct {
 }
 
 // Classify refuses what comes from a peer that is not protected as it must be. Servers,
-// and relay agents that we know, speak for many clients; anybody else is one host.
+// and relay agents that we know, speak for many clients; anybody else is one host. A client
+// behind a relay agent that we know waits by itself, so that it cannot keep the others behind
+// the same relay agent from their turn.
 func (c *classifier6) Classify(p *inbound.Packet) engine.Arrival {
 	if c.may != nil && !p.Framed && FromRelayOrServer(p.Payload) && !c.may(p.Dest, p.Source.Addr()) {
 		return engine.Arrival{Refused: true, Drop: effect.DropUnprotected}
@@ -42,6 +45,7 @@ func (c *classifier6) Classify(p *inbound.Packet) engine.Arrival {
 	case dhcp6.RelayForward:
 		if l.Trusted || c.believes(trust.Relay, p, &l) {
 			a.Source = a.Source.ForMany()
+			a.Client, a.ClientMessage = behind(p.Payload)
 		}
 	}
 	return a
@@ -60,29 +64,38 @@ func (c *classifier6) believes(role trust.PeerRole, p *inbound.Packet, l *Inlet)
 	return peer != nil && protected
 }
 
-// maxLayers is how many messages are in one at most: relay agents', and a client's.
-const maxLayers = dhcp6.HopCountLimit + 1
+// behind returns the client of a Relay-forward, by the address that the relay agent nearest to it
+// has told, and the client's message. If there is none, it returns the zero Source and nil.
+func behind(message []byte) (client admission.Source, inner []byte) {
+	for range dhcp6.MaxRelayLayers {
+		layer, err := dhcp6.ParseRelay(message)
+		if err != nil {
+			break
+		}
+		client = admission.SourceOf(linkaddr.Addr{}, layer.PeerAddress())
+		if message, _ = layer.Inner(); len(message) == 0 {
+			break
+		}
+		if dhcp6.MessageType(message[0]) != dhcp6.RelayForward {
+			return client, message
+		}
+	}
+	return admission.Source{}, nil
+}
 
 // AsksForChange reports whether what a server answers to a message is likely to
 // change a delegation. A Solicit with rapid commit may as well; that one is not
 // worth a look at the options of all others.
 func (*classifier6) AsksForChange(message []byte) bool {
-	for range maxLayers {
-		if len(message) == 0 {
-			return false
-		}
-		switch dhcp6.MessageType(message[0]) {
-		case dhcp6.Request, dhcp6.Renew, dhcp6.Rebind, dhcp6.Release, dhcp6.Decline:
-			return true
-		case dhcp6.RelayForward:
-			layer, err := dhcp6.ParseRelay(message)
-			if err != nil {
-				return false
-			}
-			message, _ = layer.Inner()
-		default:
-			return false
-		}
+	if len(message) > 0 && dhcp6.MessageType(message[0]) == dhcp6.RelayForward {
+		_, message = behind(message)
+	}
+	if len(message) == 0 {
+		return false
+	}
+	switch dhcp6.MessageType(message[0]) {
+	case dhcp6.Request, dhcp6.Renew, dhcp6.Rebind, dhcp6.Release, dhcp6.Decline:
+		return true
 	}
 	return false
 }

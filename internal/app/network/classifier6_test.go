@@ -1,7 +1,9 @@
 package network
 
 import (
+	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"fairlead/internal/core/admission"
@@ -81,6 +83,47 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// A message of a relay agent that we know waits for the turn of the client that the relay agent
+// nearest to it has told. Of anybody else, nothing is believed.
+func TestClassifyBehindRelays(t *testing.T) {
+	message := dhcp6.AppendMessageHeader(nil, dhcp6.Request, 1)
+	wrap := func(inner []byte, peers ...byte) []byte {
+		for hops, peer := range peers {
+			b := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, uint8(hops), netip.IPv6Unspecified(), addr(peer))
+			b = dhcp6.AppendInterfaceID(b, []byte("p"))
+			inner = dhcp6.AppendOption(b, dhcp6.OptionRelayMessage, inner)
+		}
+		return inner
+	}
+	client := admission.SourceOf(linkaddr.Addr{}, addr(7))
+	empty := dhcp6.AppendRelayHeader(nil, dhcp6.RelayForward, 0, netip.IPv6Unspecified(), addr(7))
+	for what, c := range map[string]struct {
+		p     *inbound.Packet
+		known bool
+	}{
+		"relay":                       {from(linkA, 5, wrap(message, 7)...), true},
+		"relay behind relays":         {from(linkA, 5, wrap(message, 7, 8, 9)...), true},
+		"any relay on a trusted link": {from(linkB, 2, wrap(message, 7)...), true},
+		"no relay of ours":            {from(linkA, 1, wrap(message, 7)...), false},
+		"client":                      {from(linkA, 1, message...), false},
+		"relay without a message":     {from(linkA, 5, empty...), false},
+		"relay with an empty message": {from(linkA, 5, wrap(nil, 7)...), false},
+		"relay, cut off":              {from(linkA, 5, wrap(message, 7)[:40]...), false},
+		"too many relays":             {from(linkA, 5, wrap(message, slices.Repeat([]byte{7}, dhcp6.MaxRelayLayers+1)...)...), false},
+	} {
+		classifier := newTestClassifier(trust.ProtectionNone)
+		got := classifier.Classify(c.p)
+		if known := got.Client == client && bytes.Equal(got.ClientMessage, message); known != c.known || !known && (got.Client != admission.Source{} || got.ClientMessage != nil) {
+			t.Errorf("%s: client %v, message %x; known: %v, want %v", what, got.Client, got.ClientMessage, known, c.known)
+		}
+	}
+	in := newTestClassifier(trust.ProtectionNone)
+	p := from(linkA, 5, wrap(message, 7, 8)...)
+	if n := testing.AllocsPerRun(100, func() { in.Classify(p) }); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
+
 // What a peer is not protected for is not believed, and no client's matter.
 func TestClassifierBelievesNoUnprotectedPeer(t *testing.T) {
 	in := newTestClassifier(trust.ProtectionIPsec)
@@ -136,8 +179,8 @@ func TestAsksForChange(t *testing.T) {
 		{"unknown", plain(200), false},
 		{"relayed Solicit", relayed(1, plain(dhcp6.Solicit)), false},
 		{"relayed Renew", relayed(1, plain(dhcp6.Renew)), true},
-		{"Renew from far", relayed(8, plain(dhcp6.Renew)), true},
-		{"Renew from too far", relayed(9, plain(dhcp6.Renew)), false},
+		{"Renew from far", relayed(dhcp6.MaxRelayLayers, plain(dhcp6.Renew)), true},
+		{"Renew from too far", relayed(dhcp6.MaxRelayLayers+1, plain(dhcp6.Renew)), false},
 		{"relayed nothing", relayed(1, nil), false},
 		{"cut short", relayed(1, plain(dhcp6.Renew))[:20], false},
 	} {

@@ -58,13 +58,13 @@ func BenchmarkRefuseNewcomers(b *testing.B) {
 func BenchmarkQueuePushPop(b *testing.B) {
 	q := NewQueue[int32](testKey, DefaultBounds()...)
 	for i := range 512 {
-		q.Push(Clients, i%8, number(i), 0)
+		q.Push(Clients, i%8, number(i), Source{}, 0)
 	}
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
 		n++
-		q.Push(Clients, n%8, number(n%700), int32(n))
+		q.Push(Clients, n%8, number(n%700), Source{}, int32(n))
 		q.Pop()
 	}
 }
@@ -76,6 +76,6 @@ func BenchmarkQueueShed(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		q.Push(Clients, 1, number(n), int32(n))
+		q.Push(Clients, 1, number(n), Source{}, int32(n))
 	}
 }

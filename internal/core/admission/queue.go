@@ -22,11 +22,12 @@ func DefaultBounds() []Bounds {
 }
 
 // Queue is a bounded fair queue. The first class goes before the others, which take turns.
-// Within a class the links take turns, within a link its sources do, and within a source
-// the oldest item goes first. Where a class is full, the link with the most items loses
+// A class has groups: each link is one, and each relay agent that says for whom it speaks.
+// Within a class the groups take turns, within a group its sources do, and within a source
+// the oldest item goes first. Where a class is full, the group with the most items loses
 // the newest item of its source with the most items, even if that is the item just pushed.
 // So the heaviest sender pays, and the items that have waited longest are served soon. Of
-// links, and of sources, with equally many items, the one that reached that number last
+// groups, and of sources, with equally many items, the one that reached that number last
 // loses.
 //
 // Push and Pop take the same time however much is queued, and allocate nothing.
@@ -45,24 +46,28 @@ func NewQueue[T any](key Key, classes ...Bounds) *Queue[T] {
 	return q
 }
 
-// Push queues an item. It returns the item that was shed, if any: another one, or this
-// one.
-func (q *Queue[T]) Push(class, link int, s Source, item T) (shed T, dropped bool) {
+// Push queues an item from the sender s. If s is a relay agent that tells for which client it
+// speaks, that client is the source; else client is the zero Source. Push returns the item that
+// was shed, if any: another one, or this one.
+func (q *Queue[T]) Push(class, link int, s, client Source, item T) (shed T, dropped bool) {
 	c := &q.classes[class]
-	own := sourceKey{link, s}
-	hash := q.key.of(link, s)
+	group, groupHash := groupKey{link: link}, uint64(link) // the kernel numbers the links: their hash needs no secret
+	if client != (Source{}) {
+		group, groupHash, s = groupKey{link, s}, q.key.of(link, s), client
+	}
+	own, hash := sourceKey{group, s}, q.key.sum(groupHash, s.high, s.low)
 	source := c.bySource.find(hash, own)
 	if source != none && !s.many && c.ofSources.amountOf(source) >= c.perSource {
 		return item, true
 	}
 	if source == none {
-		source = c.newSource(hash, own)
+		source = c.newSource(hash, groupHash, own)
 	}
 	c.push(source, item)
 	if c.count <= c.total {
 		return shed, false
 	}
-	fattest := c.ofSources.most(c.links[c.ofLinks.most(c.linkRank)].rank)
+	fattest := c.ofSources.most(c.groups[c.ofGroups.most(c.groupRank)].rank)
 	return c.take(fattest, c.waiting.tail(c.sources[fattest].items)), true
 }
 

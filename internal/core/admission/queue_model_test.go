@@ -15,19 +15,19 @@ type twinQueue struct {
 	clock   int
 }
 
-type twinClass struct{ links []*twinTurn[*twinTurn[int]] } // the first has its turn
+type twinClass struct{ groups []*twinTurn[*twinTurn[int]] } // the first has its turn
 
-// twinTurn is a link with its sources, or a source with its items, in the order
+// twinTurn is a group with its sources, or a source with its items, in the order
 // of their turns.
 type twinTurn[T any] struct {
-	link   int
+	group  groupKey
 	source Source
 	queue  []T
 	stamp  int // when the amount last changed
 }
 
 func (c *twinClass) total() (n int) {
-	for _, l := range c.links {
+	for _, l := range c.groups {
 		n += held(l)
 	}
 	return n
@@ -40,16 +40,16 @@ func held(l *twinTurn[*twinTurn[int]]) (n int) {
 	return n
 }
 
-func (q *twinQueue) push(class, link int, source Source, item int) (shed int, dropped bool) {
+func (q *twinQueue) push(class int, group groupKey, source Source, item int) (shed int, dropped bool) {
 	c := &q.classes[class]
 	b := q.bounds[class]
 	q.clock++
-	i := slices.IndexFunc(c.links, func(l *twinTurn[*twinTurn[int]]) bool { return l.link == link })
+	i := slices.IndexFunc(c.groups, func(l *twinTurn[*twinTurn[int]]) bool { return l.group == group })
 	if i < 0 {
-		i = len(c.links)
-		c.links = append(c.links, &twinTurn[*twinTurn[int]]{link: link})
+		i = len(c.groups)
+		c.groups = append(c.groups, &twinTurn[*twinTurn[int]]{group: group})
 	}
-	l := c.links[i]
+	l := c.groups[i]
 	j := slices.IndexFunc(l.queue, func(s *twinTurn[int]) bool { return s.source == source })
 	if j < 0 {
 		j = len(l.queue)
@@ -65,7 +65,7 @@ func (q *twinQueue) push(class, link int, source Source, item int) (shed int, dr
 		return 0, false
 	}
 	q.clock++
-	l = slices.MaxFunc(c.links, func(a, b *twinTurn[*twinTurn[int]]) int {
+	l = slices.MaxFunc(c.groups, func(a, b *twinTurn[*twinTurn[int]]) int {
 		return 1<<20*(held(a)-held(b)) + a.stamp - b.stamp
 	})
 	s = slices.MaxFunc(l.queue, func(a, b *twinTurn[int]) int {
@@ -99,19 +99,19 @@ func (q *twinQueue) pop() (int, bool) {
 	q.clock++
 	for _, i := range q.order() {
 		c := &q.classes[i]
-		if len(c.links) == 0 || q.held[i] {
+		if len(c.groups) == 0 || q.held[i] {
 			continue
 		}
 		if i > 0 {
 			q.last = i
 		}
-		l := c.links[0]
+		l := c.groups[0]
 		s := l.queue[0]
 		item := s.queue[0]
 		s.queue = s.queue[1:]
 		s.stamp, l.stamp = q.clock, q.clock
 		l.queue = append(l.queue[1:], s)
-		c.links = append(c.links[1:], l)
+		c.groups = append(c.groups[1:], l)
 		c.tidy()
 		return item, true
 	}
@@ -120,10 +120,10 @@ func (q *twinQueue) pop() (int, bool) {
 
 // tidy takes out what is empty.
 func (c *twinClass) tidy() {
-	for _, l := range c.links {
+	for _, l := range c.groups {
 		l.queue = slices.DeleteFunc(l.queue, func(s *twinTurn[int]) bool { return len(s.queue) == 0 })
 	}
-	c.links = slices.DeleteFunc(c.links, func(l *twinTurn[*twinTurn[int]]) bool { return len(l.queue) == 0 })
+	c.groups = slices.DeleteFunc(c.groups, func(l *twinTurn[*twinTurn[int]]) bool { return len(l.queue) == 0 })
 }
 
 // Random pushes and pops, for queues of several shapes: the same items leave in
@@ -159,8 +159,13 @@ func TestQueueModel(t *testing.T) {
 				if random.IntN(9) == 0 {
 					source = Newcomers()
 				}
-				got, dropped := q.Push(class, link, source, step+1)
-				want, wantDropped := twin.push(class, link, source, step+1)
+				group, sender, client := groupKey{link: link}, source, Source{}
+				if random.IntN(3) == 0 {
+					sender, client = number(100+random.IntN(2)).ForMany(), source
+					group.relay = sender
+				}
+				got, dropped := q.Push(class, link, sender, client, step+1)
+				want, wantDropped := twin.push(class, group, source, step+1)
 				if got != want || dropped != wantDropped {
 					t.Fatalf("seed %d, step %d: shed %d, %v; want %d, %v", seed, step, got, dropped, want, wantDropped)
 				}
@@ -205,20 +210,20 @@ func checkEmpty[T comparable](t *testing.T, q *Queue[T]) {
 	for i := range q.classes {
 		c := &q.classes[i]
 		n := c.total + 1
-		if len(c.freeItems) != n || len(c.freeOnes) != n || len(c.freeLinks) != n ||
-			len(c.ofLinks.free) != n+1 || len(c.ofSources.free) != n+1 {
-			t.Errorf("class %d: %d items, %d sources, %d links and %d and %d steps are free, of %d", i,
-				len(c.freeItems), len(c.freeOnes), len(c.freeLinks), len(c.ofLinks.free)-1, len(c.ofSources.free)-1, n)
+		if len(c.freeItems) != n || len(c.freeOnes) != n || len(c.freeGroups) != n ||
+			len(c.ofGroups.free) != n+1 || len(c.ofSources.free) != n+1 {
+			t.Errorf("class %d: %d items, %d sources, %d groups and %d and %d steps are free, of %d", i,
+				len(c.freeItems), len(c.freeOnes), len(c.freeGroups), len(c.ofGroups.free)-1, len(c.ofSources.free)-1, n)
 		}
-		if c.nextLink != none || c.linkRank != none {
-			t.Errorf("class %d: link %d has the turn, step %d is the lowest", i, c.nextLink, c.linkRank)
+		if c.nextGroup != none || c.groupRank != none {
+			t.Errorf("class %d: group %d has the turn, step %d is the lowest", i, c.nextGroup, c.groupRank)
 		}
 		for _, item := range c.items {
 			if item != nothing {
 				t.Errorf("class %d holds on to %v", i, item)
 			}
 		}
-		for _, heads := range [][]int32{c.byLink.heads, c.bySource.heads} {
+		for _, heads := range [][]int32{c.byGroup.heads, c.bySource.heads} {
 			for _, h := range heads {
 				if h != none {
 					t.Errorf("class %d: element %d is found still", i, h)

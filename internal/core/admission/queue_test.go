@@ -13,7 +13,7 @@ func pushes(q *Queue[string], class int, text string) (shed []string) {
 		if item[1] == '*' {
 			source = Newcomers()
 		}
-		if s, dropped := q.Push(class, int(item[0]), source, item); dropped {
+		if s, dropped := q.Push(class, int(item[0]), source, Source{}, item); dropped {
 			shed = append(shed, s)
 		}
 	}
@@ -111,15 +111,27 @@ func TestQueue(t *testing.T) {
 // it up a hundred times over.
 func TestQueueUnderFlood(t *testing.T) {
 	const honest, rounds, served, flood = 50, 60, 100, 5000
+	relay, other := number(7777).ForMany(), number(8888).ForMany()
+	type sender struct {
+		link      int
+		s, client Source
+	}
+	direct := func(k int) sender { return sender{1, number(k), Source{}} }
+	behind := func(k int) sender { return sender{1, relay, number(k)} }
 	for _, c := range []struct {
 		name     string
-		attacker func(k int) (link int, s Source)
+		honest   func(client int) sender
+		attacker func(k int) sender
 	}{
-		{"one source on the same link", func(int) (int, Source) { return 1, number(9999) }},
-		{"one that may fill the queue", func(int) (int, Source) { return 1, number(9999).ForMany() }},
-		{"newcomers on the same link", func(int) (int, Source) { return 1, Newcomers() }},
-		{"made-up addresses on another link", func(k int) (int, Source) { return 2, number(10_000 + k) }},
-		{"one source on another link", func(int) (int, Source) { return 2, number(3) }},
+		{"one source on the same link", direct, func(int) sender { return sender{1, number(9999), Source{}} }},
+		{"one that may fill the queue", direct, func(int) sender { return sender{1, number(9999).ForMany(), Source{}} }},
+		{"newcomers on the same link", direct, func(int) sender { return sender{1, Newcomers(), Source{}} }},
+		{"made-up addresses on another link", direct, func(k int) sender { return sender{2, number(10_000 + k), Source{}} }},
+		{"one source on another link", direct, func(int) sender { return sender{2, number(3), Source{}} }},
+		{"a client behind the same relay agent", behind, func(int) sender { return sender{1, relay, number(9999)} }},
+		{"made-up clients behind another relay agent", behind, func(k int) sender { return sender{1, other, number(10_000 + k)} }},
+		{"a client with the same address behind another relay agent", behind, func(int) sender { return sender{1, other, number(3)} }},
+		{"made-up clients behind a relay agent on the same link", direct, func(k int) sender { return sender{1, relay, number(10_000 + k)} }},
 	} {
 		q := NewQueue[int](testKey, DefaultBounds()...)
 		k := 0
@@ -129,13 +141,14 @@ func TestQueueUnderFlood(t *testing.T) {
 			for i := range flood {
 				if i%(flood/honest) == 0 {
 					client := i / (flood / honest)
-					if shed, dropped := q.Push(Clients, 1, number(client), round*honest+client); dropped && shed >= 0 {
+					from := c.honest(client)
+					if shed, dropped := q.Push(Clients, from.link, from.s, from.client, round*honest+client); dropped && shed >= 0 {
 						t.Fatalf("%s: round %d: message %d of an honest client is shed", c.name, round, shed)
 					}
 				}
 				k++
-				link, s := c.attacker(k)
-				if shed, dropped := q.Push(Clients, link, s, -1); dropped && shed >= 0 {
+				from := c.attacker(k)
+				if shed, dropped := q.Push(Clients, from.link, from.s, from.client, -1); dropped && shed >= 0 {
 					t.Fatalf("%s: round %d: message %d of an honest client is shed", c.name, round, shed)
 				}
 			}
@@ -171,8 +184,8 @@ func TestQueueAllocates(t *testing.T) {
 	if got := testing.AllocsPerRun(10_000, func() {
 		for range 8 {
 			n++
-			q.Push(n%2, n%5, number(n), item)
-			q.Push(Clients, n%7, number(n%30), item)
+			q.Push(n%2, n%5, number(n), Source{}, item)
+			q.Push(Clients, n%7, number(n%30), Source{}, item)
 		}
 		q.Pop()
 	}); got != 0 {

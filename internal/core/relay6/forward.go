@@ -118,7 +118,7 @@ func (r *Relay) handleRelayForward(now instant.Now, l *link, p *inbound.Packet, 
 // client's own message. first is false where a layer-3 relay is below us: then that relay is the
 // client's first hop (RFC 8987 section 1), not we.
 func throughLDRAs(m dhcp6.RelayMessage) (client netip.Addr, inner []byte, first bool) {
-	for range dhcp6.HopCountLimit + 1 {
+	for range dhcp6.MaxRelayLayers {
 		if !m.LinkAddress().IsUnspecified() {
 			return netip.Addr{}, nil, false
 		}

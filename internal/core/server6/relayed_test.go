@@ -106,7 +106,7 @@ func TestRFC8415_21_18b_InterfaceIDOfAClient(t *testing.T) {
 func TestManyLayers(t *testing.T) {
 	w := newWorld(t)
 	message := alice.message(dhcp6.Solicit, iaNA(1))
-	for n := range dhcp6.HopCountLimit + 1 {
+	for n := range dhcp6.MaxRelayLayers {
 		l := layerOf{byte(n), "::", []option{interfaceID("i")}}
 		if n == 4 {
 			l.link = "2001:db8:8::1"

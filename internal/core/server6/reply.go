@@ -53,7 +53,7 @@ func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *eff
 // write appends the answer to a message, inside as many relay layers as the message had (RFC 8415
 // section 19.3).
 func (s *Server) write(now instant.Now, b []byte, r *request, t dhcp6.MessageType) (_ []byte, err error) {
-	var marks [maxLayers]int
+	var marks [dhcp6.MaxRelayLayers]int
 	for i := range r.layers {
 		m := &r.layers[i]
 		b = dhcp6.AppendRelayHeader(b, dhcp6.RelayReply, m.HopCount(), m.LinkAddress(), m.PeerAddress())

@@ -13,17 +13,13 @@ import (
 	"fairlead/internal/wire/linkaddr"
 )
 
-// maxLayers is how many relay layers a message may have. A relay agent discards a message that has
-// passed HOP_COUNT_LIMIT relay agents (RFC 8415 section 19.1.2).
-const maxLayers = dhcp6.HopCountLimit + 1
-
 // request is a client's message, with what the server knows of the client. One request is reused for
 // all messages.
 type request struct {
 	p      *inbound.Packet
 	at     *link       // where the message came in
 	relay  *trust.Peer // the relay agent that sent the message; nil: the client itself did
-	room   [maxLayers]dhcp6.RelayMessage
+	room   [dhcp6.MaxRelayLayers]dhcp6.RelayMessage
 	layers []dhcp6.RelayMessage // outermost first
 
 	m     dhcp6.Message
@@ -132,7 +128,7 @@ func (s *Server) unwrap(now instant.Now, r *request, eff *effect.Effects) ([]byt
 	r.relay, r.linkLayer = peer, linkaddr.Addr{}
 	payload := r.p.Payload
 	for dhcp6.MessageType(payload[0]) == dhcp6.RelayForward {
-		if len(r.layers) == maxLayers {
+		if len(r.layers) == dhcp6.MaxRelayLayers {
 			return nil, effect.DropHopLimit, false
 		}
 		m, err := dhcp6.ParseRelay(payload)

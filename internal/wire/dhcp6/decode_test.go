@@ -9,7 +9,7 @@ import (
 // decode reads b with the parsers under test.
 func decode(b []byte) (packet, error) {
 	var p packet
-	for range dhcp6.HopCountLimit + 1 {
+	for range dhcp6.MaxRelayLayers {
 		if len(b) == 0 || !dhcp6.MessageType(b[0]).IsRelay() {
 			break
 		}

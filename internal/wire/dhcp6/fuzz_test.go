@@ -93,7 +93,7 @@ func FuzzMessage(f *testing.F) {
 
 func FuzzRelay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for range dhcp6.HopCountLimit + 1 {
+		for range dhcp6.MaxRelayLayers {
 			m, err := dhcp6.ParseRelay(b)
 			if err != nil {
 				refused(t, err, len(b))

@@ -205,7 +205,7 @@ func (g generator) packet() packet {
 	for range g.IntN(9) {
 		p.Options = append(p.Options, g.clientOption())
 	}
-	depth := g.IntN(dhcp6.HopCountLimit + 1)
+	depth := g.IntN(dhcp6.MaxRelayLayers)
 	direction := uint8(12 + g.IntN(2))
 	for i := range depth {
 		r := relay{Type: direction, Hops: uint8(depth - 1 - i), Link: g.addr(), Peer: g.addr()}

@@ -6,6 +6,10 @@ import "net/netip"
 // discards a Relay-forward whose hop-count has reached it (section 19.1.2).
 const HopCountLimit = 8
 
+// MaxRelayLayers is how many Relay-forwards a client's message can be in: a relay agent
+// adds none to a message whose hop-count is HOP_COUNT_LIMIT (RFC 8415 section 19.1.2).
+const MaxRelayLayers = HopCountLimit + 1
+
 // relayHeaderLen is msg-type, hop-count and two addresses (RFC 8415 section 9).
 const relayHeaderLen = 2 + 16 + 16
 
