@@ -9,32 +9,32 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// pending is a change whose outcome is not known yet, and what undoes it.
+// pending is a Change whose outcome is not known yet, with what is needed to undo it.
 type pending struct {
 	deeds   []deed
-	grants  bool // something in it is not durable until it is kept
-	builds  bool // it extends what an unfinished change grants
-	told    bool // its clients know of it: what it grants is not taken back
+	grants  bool // the Change grants something, which is not durable until the Change is kept
+	builds  bool // the Change extends something that an unfinished Change grants
+	told    bool // the clients know of the Change, so what it grants is not taken back
 	order   Client
-	records []string // keys of the core's own records in it
+	records []string // the keys of the core's own records in the Change
 }
 
-// durable reports whether nothing is lost if the change is not kept.
+// durable reports whether a client loses nothing if the Change is not kept.
 func (p *pending) durable() bool { return p == nil || !p.grants && !p.builds }
 
-// deed is one event of a pending change.
+// deed is one event of a pending Change.
 type deed struct {
 	kind   binding.EventKind
 	place  Place
-	link   string // whose the binding is now
+	link   string // with client: who has the binding now
 	client binding.Client
-	old    *binding.Binding      // what was in its place, if it moved
-	orphan *hoststate.Delegation // whose place it took; nil: none's
-	value  []byte                // the record, where the store was told what to expect; else nil
+	old    *binding.Binding      // the binding before a move; else nil
+	orphan *hoststate.Delegation // the orphan that the delegation has replaced; nil: none
+	value  []byte                // the record to keep, if the store was told what to expect; else nil
 }
 
-// Commit turns events of the table into one Change: what to keep, then what to
-// install. It returns 0 where there is nothing to do.
+// Commit turns events of the table into one Change: what to keep, then what to install. It
+// returns 0 if there is nothing to do.
 func (l *Ledger) Commit(now instant.Now, events []binding.Event, eff *effect.Effects) effect.ChangeID {
 	if len(events) == 0 {
 		return 0
@@ -47,9 +47,9 @@ func (l *Ledger) Commit(now instant.Now, events []binding.Event, eff *effect.Eff
 	return l.submit(now, d, eff)
 }
 
-// Told is Commit for what the clients know of, or hear of with what leaves at once,
-// whatever becomes of the Change: that follows. What it grants and the store does not take
-// stays, and is kept once the store is back.
+// Told is Commit for events that the clients already know, or are told by a message that does not
+// wait for the Change. A grant that the store does not take is not taken back; it is kept once the
+// store works again.
 func (l *Ledger) Told(now instant.Now, events []binding.Event, eff *effect.Effects) {
 	if id := l.Commit(now, events, eff); id != 0 {
 		eff.Changes[len(eff.Changes)-1].Follows = true
@@ -58,7 +58,7 @@ func (l *Ledger) Told(now instant.Now, events []binding.Event, eff *effect.Effec
 	}
 }
 
-// draft is a change in the making.
+// draft is a Change that is being made.
 type draft struct {
 	effect.Change
 	p *pending
@@ -73,7 +73,7 @@ func (l *Ledger) draft(events int) draft {
 
 func (d *draft) empty() bool { return len(d.Keep) == 0 && len(d.Host) == 0 }
 
-// enter adds an event to a change.
+// enter adds an event to a Change.
 func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 	var orphan *hoststate.Delegation
 	switch e.Kind {
@@ -106,9 +106,9 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 	}
 }
 
-// expect has the store keep the newest record of a change only if nobody else has come
-// first. A new grant expects that the store has no record of the prefix. A change that
-// extends a grant which is not durable yet expects the record of that grant.
+// expect makes the store keep the newest record of a Change only if no other server has kept one
+// before. A new grant expects that the store has no record of the prefix. A Change that extends a
+// grant which is not durable yet expects the record of that grant.
 func (l *Ledger) expect(d *draft, kind binding.EventKind) {
 	op, of := &d.Keep[len(d.Keep)-1], &d.p.deeds[len(d.p.deeds)-1]
 	var newest effect.ChangeID
@@ -127,12 +127,12 @@ func (l *Ledger) expect(d *draft, kind binding.EventKind) {
 	}
 }
 
-// submit hands a change over, if there is anything in it.
+// submit adds a Change to the Effects, if it is not empty.
 func (l *Ledger) submit(now instant.Now, d draft, eff *effect.Effects) effect.ChangeID {
 	if d.empty() {
 		return 0
 	}
-	// A clock that is not synchronised says nothing of when it was.
+	// The time of a clock that is not synchronised is not kept.
 	if since := now.Wall.Sub(l.wallKept); now.Synced && (since < 0 || since >= wallEvery) {
 		d.Keep = append(d.Keep, clockOp(now))
 		l.wallKept = now.Wall
@@ -155,13 +155,13 @@ func (l *Ledger) hostOps(ops []hoststate.Op, e *binding.Event) []hoststate.Op {
 	wanted := l.core.ForKernel(&e.New)
 	wanted.New = e.Kind == binding.Granted || e.Kind == binding.Moved && e.Old.Client != e.New.Client
 	ops = l.host.Put(ops, wanted)
-	if e.Kind == binding.Moved && e.Old.Link != e.New.Link { // after Put, so that the route is never away
+	if e.Kind == binding.Moved && e.Old.Link != e.New.Link { // after Put, so that there is a route all the time
 		ops = l.deleted(ops, &e.Old)
 	}
 	return l.cover(ops, &e.New)
 }
 
-// deleted appends what takes a delegation out of the kernel.
+// deleted appends the operations that remove a delegation from the kernel.
 func (l *Ledger) deleted(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	if !l.inKernel(d.Link) {
 		return ops
@@ -169,8 +169,8 @@ func (l *Ledger) deleted(ops []hoststate.Op, d *binding.Binding) []hoststate.Op 
 	return l.cover(l.host.Delete(ops, d.Link, d.Prefix), d)
 }
 
-// changesHost reports whether an event asks anything of the kernel, which knows
-// nothing of lifetimes.
+// changesHost reports whether an event changes anything in the kernel. A new lifetime alone does
+// not.
 func (l *Ledger) changesHost(e *binding.Event) bool {
 	return l.inKernel(e.New.Link) && (e.Kind != binding.Extended || e.Old.NextHop != e.New.NextHop || e.Old.LinkLayer != e.New.LinkLayer ||
 		e.Old.Line != e.New.Line || e.Old.Exclude != e.New.Exclude || l.isUninstalled(&e.New))
@@ -201,12 +201,13 @@ func (l *Ledger) change(c effect.Change, p *pending, eff *effect.Effects) effect
 	return c.ID
 }
 
-// InOrder is the change that a client's next datagram waits for: its own, or the
-// client's newest unfinished one, so that datagrams do not overtake each other.
+// InOrder is the Change that a client's next datagram waits for: its own one, or else the client's
+// newest unfinished one, so that datagrams do not overtake each other. InOrder sets extends to
+// false if the datagram must not leave unless that Change is kept.
 func (l *Ledger) InOrder(k Client, own effect.ChangeID, extends *bool) effect.ChangeID {
 	prior := l.ordered[k]
 	if !l.pending[prior].durable() {
-		*extends = false // what it extends is not durable yet
+		*extends = false // the client's earlier Change is not durable yet
 		if own != 0 {
 			l.pending[own].builds = true
 		}

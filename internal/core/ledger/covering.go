@@ -10,38 +10,39 @@ import (
 	"fairlead/internal/core/hoststate"
 )
 
-// Covering tells the wanted state of the kernel which parts of delegations are not their
-// clients': parts that a server excludes (RFC 6603), and prefixes of interfaces. It belongs to
-// a core and to its goroutine.
+// Covering tells the wanted state of the kernel which parts of a delegation its client does not
+// get: parts that a server excludes (RFC 6603), and prefixes of interfaces. It belongs to a core
+// and to its goroutine.
 type Covering struct {
 	table  *binding.Table
 	host   *hoststate.State
 	parts  Parts
-	byLink map[string]map[netip.Prefix]struct{} // delegations with such parts, by the names of their links
+	byLink map[string]map[netip.Prefix]struct{} // the delegations with such parts, by the names of their links
 }
 
 // Parts are what a Covering asks its core.
 type Parts struct {
-	// Stranded reports whether a delegation wants nothing of the kernel now, because its
+	// Stranded reports whether the kernel is to have nothing for a delegation now, because its
 	// link is in another VRF.
 	Stranded func(*binding.Binding) bool
-	// Overlaps reports whether a prefix overlaps with one of an interface, and Within are
-	// those that lie in a prefix or are equal to it. nil, both: there are none.
+	// Overlaps reports whether a prefix overlaps with a prefix of an interface. Within yields
+	// the prefixes of interfaces that lie in a prefix or are equal to it. Both are nil if there
+	// are no such prefixes.
 	Overlaps func(vrf string, p netip.Prefix) bool
 	Within   func(vrf string, p netip.Prefix) iter.Seq[netip.Prefix]
 }
 
-// NewCovering knows of no delegation yet.
+// NewCovering is a Covering that knows no delegation yet.
 func NewCovering(table *binding.Table, host *hoststate.State, parts Parts) *Covering {
 	return &Covering{table, host, parts, make(map[string]map[netip.Prefix]struct{})}
 }
 
-// has reports whether a delegation has parts that are not its client's.
+// has reports whether a delegation has parts that its client does not get.
 func (c *Covering) has(d *binding.Binding) bool {
 	return d.Kind == binding.Prefix && (d.Exclude.IsValid() || c.parts.Overlaps != nil && c.parts.Overlaps(d.VRF, d.Prefix))
 }
 
-// Note takes note that a delegation on a link may have such parts, or may have had some.
+// Note records that a delegation on a link may have such parts, or may have had some.
 func (c *Covering) Note(link string, p netip.Prefix) {
 	if c.byLink[link] == nil {
 		c.byLink[link] = make(map[netip.Prefix]struct{})
@@ -49,15 +50,15 @@ func (c *Covering) Note(link string, p netip.Prefix) {
 	c.byLink[link][p] = struct{}{}
 }
 
-// Restored is Note for a delegation that was restored, if it has such parts.
+// Restored calls Note for a restored delegation that has such parts.
 func (c *Covering) Restored(d *binding.Binding) {
 	if c.has(d) {
 		c.Note(d.Link, d.Prefix)
 	}
 }
 
-// Cover appends what makes the kernel know of the parts of a delegation, once that was granted,
-// changed or ended. It is Core.Cover.
+// Cover appends the operations for such parts of a delegation that was granted, changed or ended.
+// It is Core.Cover.
 func (c *Covering) Cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	c.Restored(d)
 	if _, noted := c.byLink[d.Link][d.Prefix]; !noted {

@@ -11,13 +11,12 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// What a Reply takes from its client, by an end or by a shorter lifetime, is kept
-// after the Reply has left: were it kept before, a crash between the two would leave
-// the client with a prefix that the relay no longer knows. The table has it at once,
-// and so does every limit.
+// A Reply can take something from its client: it ends a binding or shortens its lifetime. The store
+// keeps that after the Reply has left. If it were kept before, a crash between the two would leave
+// the client with a prefix that the relay no longer knows. The table and the limits have the change
+// at once.
 
-// take reports whether events take anything from the client of the Reply that they are
-// of.
+// take reports whether events take anything from the client of their Reply.
 func take(events []binding.Event) bool {
 	for i := range events {
 		if e := &events[i]; withdrawn(e) || shortens(e, e) {
@@ -27,21 +26,21 @@ func take(events []binding.Event) bool {
 	return false
 }
 
-// withdrawn reports whether an event is an end of which a Reply tells.
+// withdrawn reports whether an event is an end that a Reply tells the client of.
 func withdrawn(e *binding.Event) bool {
 	return e.Kind == binding.Ended && e.Reason == binding.Withdrawn
 }
 
-// shortens reports whether an event leaves its client with less time than it had
-// before another one.
+// shortens reports whether an event leaves its client with less time than it had before the event
+// before, which may be the same one.
 func shortens(e, before *binding.Event) bool {
 	return e.New.Valid < before.Old.Valid && before.Old.Client == e.New.Client && before.Old.Link == e.New.Link &&
 		(e.Kind == binding.Extended || e.Kind == binding.Moved || e.Kind == binding.Granted)
 }
 
-// Tell turns what a Reply to a client has changed into Changes, and returns the one
-// that the Reply waits for, if any. Extends becomes false where the Reply must not
-// leave unless that one is kept.
+// Tell turns what a Reply to a client has changed into Changes. It returns the Change that the Reply
+// waits for; 0: it waits for none. Tell sets extends to false if the Reply must not leave unless
+// that Change is kept.
 func (l *Ledger) Tell(now instant.Now, k Client, events []binding.Event, extends *bool, eff *effect.Effects) effect.ChangeID {
 	if l.waiting.n == 0 && !take(events) {
 		return l.InOrder(k, l.Commit(now, events, eff), extends)
@@ -53,7 +52,7 @@ func (l *Ledger) Tell(now instant.Now, k Client, events []binding.Event, extends
 		eff.NoteEvent(e, e.Subject())
 		before := e
 		if w := l.waiting.find(PlaceOf(e.Subject())); w != nil {
-			before = w // neither the client nor the store has heard of that one yet
+			before = w // that event waits still: neither the client nor the store knows of it
 		}
 		known := before.Old
 		switch {
@@ -80,8 +79,8 @@ func (l *Ledger) Tell(now instant.Now, k Client, events []binding.Event, extends
 		}
 		return 0
 	}
-	// Where nothing is to be done before the Reply leaves, an empty change marks its
-	// place behind what its client waits for already.
+	// If nothing has to be done before the Reply leaves, the Change is empty. It keeps the Reply
+	// behind the earlier Changes that its client waits for.
 	own := l.change(first.Change, first.p, eff)
 	l.following[own] = then
 	own = l.InOrder(k, own, extends)
@@ -94,13 +93,14 @@ func asLong(d, as *binding.Binding) {
 	d.Preferred, d.Valid, d.Lifetime = as.Preferred, as.Valid, as.Lifetime
 }
 
-// following is what a Reply takes from its client: it is kept once the Reply has left.
+// following are the events by which a Reply takes something from its client. They are kept once the
+// Reply has left.
 type following struct {
 	events []binding.Event
 	whole  bool // the Reply leaves only if the Change that it waits for is kept
 }
 
-// follow makes a Change of what followed a Reply that has left, or was given up.
+// follow makes a Change of such events, after their Reply has left or was given up.
 func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effect.ChangeID {
 	d := l.draft(len(f.events))
 	for i := range f.events {
@@ -110,7 +110,7 @@ func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effe
 			l.enter(now, &d, e)
 			continue
 		}
-		// If it is not there any more, the change that was to grant it was not kept.
+		// The binding is gone if the Change that granted it was not kept.
 		if held, ok := l.table.Lookup(e.New.VRF, e.New.Prefix); ok && held.Link == e.New.Link && held.Client == e.New.Client {
 			d.Keep = append(d.Keep, l.keepOp(now, &held))
 			d.p.deeds = append(d.p.deeds, deed{kind: binding.Extended, place: PlaceOf(&held), link: held.Link, client: held.Client})
@@ -119,8 +119,8 @@ func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effe
 	return l.submit(now, d, eff)
 }
 
-// stay leaves with its client what a Reply that was given up was to take from it. The kernel
-// has it still.
+// stay gives back to the client what a Reply was to take from it, since that Reply was given up. The
+// kernel still has it.
 func (l *Ledger) stay(f *following) {
 	for i := range f.events {
 		e := &f.events[i]
@@ -139,8 +139,8 @@ func (l *Ledger) stay(f *following) {
 	}
 }
 
-// Untold reports whether a prefix overlaps with something that a Reply which has not left yet
-// takes from its client: the client may use that, until it is told.
+// Untold reports whether a prefix overlaps with something that a Reply takes from its client and
+// that Reply has not left yet. Until then the client may use it.
 func (l *Ledger) Untold(p netip.Prefix) bool {
 	if l.waiting.n == 0 {
 		return false
@@ -153,9 +153,9 @@ func (l *Ledger) Untold(p netip.Prefix) bool {
 	return false
 }
 
-// overtake moves events that wait into this change if they must not be kept after it: an
-// event of the same prefix, whose record would be older, and, if this event grants a
-// prefix, the ends of other clients' prefixes that overlap with it.
+// overtake moves events that wait into this Change if they must not be kept after it. These are an
+// event of the same prefix, whose record would be older, and, if this event grants a prefix, the
+// ends of other clients' prefixes that overlap with it.
 func (l *Ledger) overtake(now instant.Now, d *draft, e *binding.Event) {
 	subject := e.Subject()
 	if w, ok := l.waiting.take(PlaceOf(subject)); ok && w.Kind == binding.Ended {
@@ -175,13 +175,13 @@ func (l *Ledger) overtake(now instant.Now, d *draft, e *binding.Event) {
 	}
 }
 
-// waiting finds what follows Replies by its place. Of one place there is one event.
+// waiting finds events that follow Replies, by their place. There is at most one for each place.
 type waiting struct {
 	spaces map[string]*bart.Table[*following] // by VRF
 	n      int
 }
 
-// find is the event of a place that waits, or nil.
+// find is the event that waits for a place, or nil.
 func (w *waiting) find(k Place) *binding.Event {
 	space := w.spaces[k.VRF]
 	if w.n == 0 || space == nil {
@@ -203,7 +203,7 @@ func (f *following) index(k Place) int {
 	return -1
 }
 
-// add has an event follow a Reply. It takes the place of an older one.
+// add makes an event follow a Reply. It replaces an older event of the same place.
 func (w *waiting) add(f *following, e *binding.Event) {
 	k := PlaceOf(e.Subject())
 	w.take(k)
@@ -218,7 +218,7 @@ func (w *waiting) add(f *following, e *binding.Event) {
 	w.n++
 }
 
-// take takes out what waits at a place.
+// take removes the event that waits for a place, and returns it.
 func (w *waiting) take(k Place) (e binding.Event, ok bool) {
 	if w.find(k) == nil {
 		return e, false
@@ -231,13 +231,13 @@ func (w *waiting) take(k Place) (e binding.Event, ok bool) {
 	return e, true
 }
 
-// drop forgets where an event waits.
+// drop removes a place from the index of waiting events.
 func (w *waiting) drop(k Place) {
 	w.spaces[k.VRF].Delete(k.Prefix)
 	w.n--
 }
 
-// overlapping are the places of what waits and overlaps with a place.
+// overlapping are the places of waiting events whose prefixes overlap with that of a place.
 func (w *waiting) overlapping(k Place) (found []Place) {
 	space := w.spaces[k.VRF]
 	if w.n == 0 || space == nil {

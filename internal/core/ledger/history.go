@@ -9,8 +9,9 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// keepPast appends the record of who had what until when, if a history is kept.
-// The key sorts by the end; a sequence number and the space keep ends of one instant apart.
+// keepPast appends the record of a binding that has ended, if a history is kept. Its key begins with
+// the time of the end, so that keys sort by time. A sequence number and the space make the keys of
+// one instant differ.
 func (l *Ledger) keepPast(ops []effect.KeepOp, now instant.Now, d *binding.Binding, why binding.Reason) []effect.KeepOp {
 	if l.records.NoHistory {
 		return ops
@@ -25,12 +26,13 @@ func (l *Ledger) keepPast(ops []effect.KeepOp, now instant.Now, d *binding.Bindi
 	return append(ops, effect.KeepOp{Key: key, Value: binding.AppendRecord(pastReason(why.String()), l.in, &past, now, l.bootID)})
 }
 
-// pastReason is what the record of an ended delegation begins with.
+// pastReason is the beginning of the record of an ended binding: the length of the reason in one
+// octet, and the reason.
 func pastReason(reason string) []byte {
 	return append([]byte{byte(len(reason))}, reason...)
 }
 
-// HistoryRange is the range of keys of what ended in [from, to).
+// HistoryRange is the range of the keys of bindings that ended in [from, to).
 func HistoryRange(from, to time.Time) (lo, hi []byte) {
 	edge := func(t time.Time) []byte {
 		return binary.BigEndian.AppendUint64([]byte{'h'}, uint64(max(0, t.UnixNano())))
@@ -38,19 +40,19 @@ func HistoryRange(from, to time.Time) (lo, hi []byte) {
 	return edge(from), edge(to)
 }
 
-// IsPast reports whether a key is one of the history.
+// IsPast reports whether a key belongs to the history.
 func IsPast(key []byte) bool {
 	return (len(key) == pastKey || len(key) == formerPastKey) && key[0] == 'h'
 }
 
-// pastKey is the length of a key of the history: its letter, the instant of the
-// end, a sequence number, a space. Keys of the time when there was one role end before that.
+// pastKey is the length of a key of the history: its letter, the time of the end, a sequence number
+// and a space. Keys from the time when there was only one role have no space.
 const (
 	formerPastKey = 1 + 8 + 2
 	pastKey       = formerPastKey + 2
 )
 
-// Past is one delegation that ended.
+// Past is one binding that has ended.
 type Past struct {
 	binding.Record
 	Ended  time.Time
@@ -74,18 +76,18 @@ func (p *Past) Value() []byte { return p.Append(pastReason(p.Reason)) }
 
 var clockKey = []byte("m/wall")
 
-// wallEvery is how exactly the last instant kept is kept: a clock that comes back
-// less than that behind is not noticed.
+// wallEvery is how often the wall time is kept. A clock that is set back by less than that is not
+// noticed.
 const wallEvery = time.Second
 
-// ClockKey is where the last instant kept is kept.
+// ClockKey is the key of the last wall time that was kept.
 func ClockKey() []byte { return clockKey }
 
 func clockOp(now instant.Now) effect.KeepOp {
 	return effect.KeepOp{Key: clockKey, Value: binary.BigEndian.AppendUint64(nil, uint64(now.Wall.UnixNano()))}
 }
 
-// ParseClock reads the last instant kept; the zero time if there is none.
+// ParseClock reads the last wall time that was kept; the zero time if there is none.
 func ParseClock(value []byte) time.Time {
 	if len(value) != 8 {
 		return time.Time{}

@@ -1,13 +1,12 @@
-// Package ledger turns what happens to bindings into Changes, and what becomes of
-// the Changes back into bindings. It numbers the Changes and keeps the order within
-// a client; it takes back what was granted and could not be kept, keeps again what the
-// store has not got, and remembers what the kernel did not take. It belongs to a core
-// and to its goroutine.
+// Package ledger turns events of bindings into Changes, and changes the bindings where a Change
+// fails. It numbers the Changes and keeps the order of each client's Changes. It takes back grants
+// that could not be kept, tries again to keep what the store does not have, and remembers what the
+// kernel did not take. A ledger belongs to a core and to its goroutine.
 //
-// A Change is made by Commit, or by Tell where a message tells a client of it: what
-// such a message takes from its client is kept once the message has left (follow.go).
-// What clients know already, or are told whatever becomes of it, is Told. Settle hears
-// what became of a Change (undo.go).
+// Commit makes a Change. Tell makes Changes of events that a message tells a client of: what the
+// message takes from its client is kept once the message has left (follow.go). Told is for events
+// that clients know already, or are told by a message that does not wait. Settle takes in the
+// outcome of a Change (undo.go).
 package ledger
 
 import (
@@ -22,50 +21,50 @@ import (
 
 // Core is what a ledger asks the core that it belongs to.
 type Core struct {
-	// ForKernel is what a delegation wants of the kernel.
+	// ForKernel is what the kernel is to have for a delegation.
 	ForKernel func(*binding.Binding) hoststate.Delegation
-	// InKernel reports whether the bindings of a link want anything of the kernel at all;
-	// nil: those of all links do.
+	// InKernel reports whether the kernel is to have anything for the bindings on a link;
+	// nil: it is for all links.
 	InKernel func(link string) bool
-	// Cover appends what else the kernel is to hold now that a delegation was put into
-	// the wanted state, or taken out of it: for what lies in its prefix and is not its
-	// client's. nil: nothing.
+	// Cover appends further operations after a delegation was added to the wanted state of the
+	// kernel, or removed: those for parts of its prefix that its client does not get. nil: there
+	// are none.
 	Cover func([]hoststate.Op, *binding.Binding) []hoststate.Op
-	// Record is the value of a record of the core's own as it is now, nil where it
-	// is not there any more. nil: the core has no such records.
+	// Record is the value of one of the core's own records as it is now; it returns nil if the
+	// record is to be removed. nil: the core has no records of its own.
 	Record func(key string) []byte
-	// TakenBack hears of each grant that was taken back because it could not be kept, and
-	// that has left its prefix to nobody. nil: nobody hears of it.
+	// TakenBack is called for each grant that was taken back because it could not be kept, if
+	// nobody has the prefix now. nil: the core need not know.
 	TakenBack func(*binding.Binding)
-	// Stays hears of each binding that a message was to take from its client and that its
-	// client keeps, because the message waited for what could not be kept, and was given up.
-	// nil: such a binding ends all the same. It is another's word that ends it.
+	// Stays is called for each binding that stays with its client, although a message was to take
+	// it: the message waited for a Change that could not be kept, and was given up. nil: such a
+	// binding ends nevertheless, because not the core but a server has ended it.
 	Stays func(*binding.Binding)
 }
 
 // Records say how delegations are kept.
 type Records struct {
-	// Minimal leaves out of the store what no decision needs: when a client
-	// began, when its delegation changed, and which server gave it.
+	// Minimal leaves out what no decision needs: when a delegation was granted, when it last
+	// changed, and which server gave it.
 	Minimal bool
-	// NoHistory keeps nothing of what has ended.
+	// NoHistory keeps no records of delegations that have ended.
 	NoHistory bool
-	// MaskPast takes out of a delegation that has ended what its record in the
-	// history is not to say. nil: nothing.
+	// MaskPast removes from a delegation that has ended what its record in the history must not
+	// have. nil: nothing.
 	MaskPast func(*binding.Binding)
-	// Shared says that others write into the store too: a grant is kept only where
-	// the store has no record of its prefix, and what extends a grant that is not
-	// durable yet only where the record is the grant's.
+	// Shared says that others write into the store, too. Then a grant is kept only if the store
+	// has no record of its prefix, and what extends a grant that is not durable yet only if the
+	// record is that grant's.
 	Shared bool
 }
 
-// Client is a client on a link: its datagrams keep their order.
+// Client is a client on a link. Its datagrams keep their order.
 type Client struct {
 	Link string
 	ID   binding.Client
 }
 
-// Place is where a delegation is kept and installed.
+// Place is what identifies a delegation in the store and in the kernel.
 type Place struct {
 	VRF    string
 	Prefix netip.Prefix
@@ -74,8 +73,8 @@ type Place struct {
 // PlaceOf is the place of a delegation.
 func PlaceOf(d *binding.Binding) Place { return Place{d.VRF, d.Prefix} }
 
-// Ledger is the Changes of one core that are under way, and what they have left
-// behind. The table and the wanted state of the kernel are the core's.
+// Ledger has the Changes of one core that are under way, and what has to be tried again. The table
+// and the wanted state of the kernel belong to the core.
 type Ledger struct {
 	table   *binding.Table
 	host    *hoststate.State
@@ -86,35 +85,34 @@ type Ledger struct {
 
 	lastChange effect.ChangeID
 	historySeq uint16
-	wallKept   time.Time // the newest wall time that was given to be kept
+	wallKept   time.Time // the newest wall time that a Change has
 
 	pending     map[effect.ChangeID]*pending
-	ordered     map[Client]effect.ChangeID     // a client's newest unfinished change
-	following   map[effect.ChangeID]*following // what is kept once a change's datagrams have left
-	waiting     waiting                        // the same, by its place
-	unkept      map[Place]struct{}             // delegations that the store has not got as they are
-	lacking     map[string]struct{}            // keys of the core's own records that it has not got
-	retryAt     instant.Instant                // means something while there are such
+	ordered     map[Client]effect.ChangeID     // the client's newest unfinished Change
+	following   map[effect.ChangeID]*following // what is kept once the datagrams of a Change have left
+	waiting     waiting                        // the same events, by their place
+	unkept      map[Place]struct{}             // delegations that are not in the store as they are now
+	lacking     map[string]struct{}            // keys of the core's own records that are not in the store as they are now
+	retryAt     instant.Instant                // when both are tried again; without meaning if both are empty
 	uninstalled map[Place]struct{}
 
-	progress  Progress // its counters alone
-	takenBack uint64   // grants
+	progress  Progress // only its counters are used
+	takenBack uint64   // how many grants were taken back
 	rooms     rooms
 }
 
-// Progress is what is under way and what failed. Operators read it as
-// api.Progress, which has the same fields: one more here does not compile until it
-// has a name there.
+// Progress is what is under way and what failed. Operators see it as api.Progress, which has the
+// same fields. A new field here does not compile until api.Progress has it, too.
 type Progress struct {
-	Pending       int    // changes whose outcome is not known
-	Unkept        int    // delegations that the store has not got as they are
+	Pending       int    // Changes whose outcome is not known
+	Unkept        int    // delegations that are not in the store as they are now
 	Uninstalled   int    // delegations without their route or filter element, because the kernel did not take it
-	KeepFailed    uint64 // changes that the store did not take
+	KeepFailed    uint64 // Changes that the store did not take
 	InstallFailed uint64 // operations that the kernel did not take
 }
 
-// New is the ledger of a core with its table, its wanted state of the kernel and its
-// space in the store, in one boot. A core that wants nothing of the kernel has no host.
+// New is a new ledger of a core. It is given the core's table, its wanted state of the kernel (nil:
+// the core wants nothing there), its space in the store, and the id of the present boot.
 func New(table *binding.Table, host *hoststate.State, core Core, in binding.Space, bootID string) *Ledger {
 	return &Ledger{
 		table: table, host: host, core: core, in: in, bootID: bootID,
@@ -127,7 +125,7 @@ func New(table *binding.Table, host *hoststate.State, core Core, in binding.Spac
 	}
 }
 
-// inKernel reports whether the bindings of a link want anything of the kernel.
+// inKernel reports whether the kernel is to have anything for the bindings on a link.
 func (l *Ledger) inKernel(link string) bool {
 	return l.host != nil && (l.core.InKernel == nil || l.core.InKernel(link))
 }
@@ -143,17 +141,17 @@ func (l *Ledger) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 // Configure says how delegations are kept from now on.
 func (l *Ledger) Configure(r Records) { l.records = r }
 
-// Succeed makes l, which is new, the successor of the ledger of a core that panicked:
-// its Changes are numbered after the old ones, and its figures go on.
+// Succeed makes l, which is new, the successor of the ledger of a core that panicked. The numbers of
+// its Changes come after the old ones, and its figures continue the old ones.
 func (l *Ledger) Succeed(old *Ledger) {
 	l.lastChange, l.historySeq, l.lacking = old.lastChange, old.historySeq, old.lacking
 	l.progress, l.takenBack = old.progress, old.takenBack
 }
 
-// LastChange is the newest change there is.
+// LastChange is the number of the newest Change.
 func (l *Ledger) LastChange() effect.ChangeID { return l.lastChange }
 
-// Progress is the progress now.
+// Progress is what is under way now, and what has failed.
 func (l *Ledger) Progress() Progress {
 	p := l.progress
 	p.Pending, p.Unkept, p.Uninstalled = len(l.pending), len(l.unkept), len(l.uninstalled)
@@ -163,28 +161,29 @@ func (l *Ledger) Progress() Progress {
 // TakenBack is how many grants were taken back because they could not be kept.
 func (l *Ledger) TakenBack() uint64 { return l.takenBack }
 
-// Pending reports whether the outcome of a change is not known yet.
+// Pending reports whether the outcome of a Change is not known yet.
 func (l *Ledger) Pending(id effect.ChangeID) bool { return l.pending[id] != nil }
 
-// Unordered reports whether no client has an unfinished change.
+// Unordered reports whether no client has an unfinished Change.
 func (l *Ledger) Unordered() bool { return len(l.ordered) == 0 }
 
-// Last is a client's newest unfinished change, or 0.
+// Last is a client's newest unfinished Change, or 0.
 func (l *Ledger) Last(k Client) effect.ChangeID { return l.ordered[k] }
 
-// Lack has the next Tick keep what is, or is not any more, at a place.
+// Lack makes the next Tick keep the delegation of a place as it is then, or remove its record if
+// there is none.
 func (l *Ledger) Lack(k Place) {
 	l.unkept[k] = struct{}{}
 	l.retryAt = 0
 }
 
-// LackRecord has the next Tick keep a record of the core's own as it is then.
+// LackRecord makes the next Tick keep one of the core's own records as it is then.
 func (l *Ledger) LackRecord(key []byte) {
 	l.lacking[string(key)] = struct{}{}
 	l.retryAt = 0
 }
 
-// Deadline is when Tick has something to keep again.
+// Deadline is when Tick has something to do.
 func (l *Ledger) Deadline() instant.Instant {
 	if len(l.unkept)+len(l.lacking) == 0 {
 		return instant.Never
@@ -192,37 +191,36 @@ func (l *Ledger) Deadline() instant.Instant {
 	return l.retryAt
 }
 
-// Tick keeps again what the store has not got, if it is time.
+// Tick tries again to keep what the store does not have, if it is time.
 func (l *Ledger) Tick(now instant.Now, eff *effect.Effects) {
 	if l.Deadline() <= now.Boot {
 		l.keepAgain(now, eff)
 	}
 }
 
-// Install makes a Change of operations that need no keeping.
+// Install makes a Change of operations that go with nothing to keep.
 func (l *Ledger) Install(ops []hoststate.Op, eff *effect.Effects) {
 	if len(ops) > 0 {
 		l.change(effect.Change{Host: ops}, &pending{}, eff)
 	}
 }
 
-// Keep makes a Change of records of the core's own, which are not kept again if it
-// fails.
+// Keep makes a Change of records of the core's own. If it fails, it is not tried again.
 func (l *Ledger) Keep(ops []effect.KeepOp, eff *effect.Effects) {
 	if len(ops) > 0 {
 		l.change(effect.Change{Keep: ops}, &pending{}, eff)
 	}
 }
 
-// KeepRecord makes a Change of a record of the core's own as it is now, which is kept again if
-// it fails.
+// KeepRecord makes a Change of one of the core's own records as it is now. If it fails, it is tried
+// again.
 func (l *Ledger) KeepRecord(key []byte, eff *effect.Effects) effect.ChangeID {
 	op := effect.KeepOp{Key: key, Value: l.core.Record(string(key))}
 	return l.change(effect.Change{Keep: []effect.KeepOp{op}}, &pending{records: []string{string(key)}}, eff)
 }
 
-// Rehome moves what a link holds to the VRF that the link is in, as far as its prefixes
-// are free there. The next Tick keeps that.
+// Rehome moves the bindings on a link to the VRF that the link is in. A binding whose prefix is not
+// free there stays where it is. The next Tick keeps that.
 func (l *Ledger) Rehome(link, vrf string) {
 	var away []Place
 	for d := range l.table.OnLink(link) {
@@ -238,8 +236,8 @@ func (l *Ledger) Rehome(link, vrf string) {
 	}
 }
 
-// PutAll brings what the bindings on a link want of the kernel up to date after the link has
-// come to another VRF. Those that it could not take along want nothing.
+// PutAll updates the wanted state of the kernel for the bindings on a link, after the link has come
+// to another VRF. For bindings that could not move along (Rehome) the kernel is to have nothing.
 func (l *Ledger) PutAll(ops []hoststate.Op, link, vrf string) []hoststate.Op {
 	for d := range l.table.OnLink(link) {
 		if d.VRF != vrf {
@@ -251,9 +249,8 @@ func (l *Ledger) PutAll(ops []hoststate.Op, link, vrf string) []hoststate.Op {
 	return ops
 }
 
-// Rename gives a link its new name in all that the outcomes of changes will be held
-// against. It comes before the table is told: the next Tick keeps under the new name
-// what the link holds.
+// Rename gives a link its new name in everything that Settle will need. It has to be called before
+// the table renames the link. The next Tick keeps the bindings on the link with the new name.
 func (l *Ledger) Rename(old, name string) {
 	for d := range l.table.OnLink(old) {
 		l.Lack(PlaceOf(&d))

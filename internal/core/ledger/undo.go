@@ -14,9 +14,9 @@ import (
 	"fairlead/internal/core/instant"
 )
 
-// Settle takes in what became of a Change, once all datagrams of its Effects that
-// name it have left or were given up. It returns what was granted and turned out to be
-// another's (effect.ErrTaken): the core decides on that again.
+// Settle takes in the outcome of a Change, after all datagrams that name it have left or were given
+// up. It returns the places that were granted here although another server had granted them before
+// (effect.ErrTaken). The core decides on them again.
 func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) (taken []Place) {
 	p := l.pending[o.ID]
 	if p == nil {
@@ -46,9 +46,9 @@ func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 	return taken
 }
 
-// notInstalled deals with an operation that the kernel did not take. A unicast
-// route over a device that is down or gone gets its stand-in; anything else is
-// left to the comparison, and is tried again when the prefix is next granted.
+// notInstalled deals with an operation that the kernel did not take. A unicast route over an
+// interface that is down or gone gets a stand-in route. Anything else is tried again by the next
+// comparison, and when the prefix is granted the next time.
 func (l *Ledger) notInstalled(f effect.FailedOp, eff *effect.Effects) {
 	if f.Op.Route != nil && !f.Op.Remove && errors.Is(f.Err, effect.ErrRefused) {
 		l.Install(l.host.Refused(nil, *f.Op.Route), eff)
@@ -72,13 +72,13 @@ func (l *Ledger) notInstalled(f effect.FailedOp, eff *effect.Effects) {
 	}
 }
 
-// retryEvery is how long what could not be kept waits for the next try.
+// retryEvery is the time between two tries to keep what the store does not have.
 const retryEvery = 2 * time.Second
 
-// undo takes back what a change that could not be kept had granted. What it had
-// extended or ended stays so, for the old record is no worse than none, and is
-// kept once the store is back. What was to be kept only if nobody else had come first
-// is not tried again where somebody has: the record there may be another's.
+// undo takes back what a Change granted that could not be kept. What the Change extended or ended
+// stays so, since the old record in the store does no harm; it is kept once the store works again.
+// Where another server has kept a record before (effect.ErrTaken), ours is not tried again, since
+// the record in the store is not ours.
 func (l *Ledger) undo(now instant.Now, o effect.Outcome, p *pending, eff *effect.Effects) (taken []Place) {
 	other := errors.Is(o.Keep, effect.ErrTaken)
 	if len(l.unkept) == 0 {
@@ -104,7 +104,7 @@ func (l *Ledger) undo(now instant.Now, o effect.Outcome, p *pending, eff *effect
 	return taken
 }
 
-// takeBack undoes one grant that was not kept, if it still stands.
+// takeBack undoes one grant that was not kept, if the client still has it.
 func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	held, ok := l.table.Lookup(d.place.VRF, d.place.Prefix)
 	if !ok || held.Link != d.link || held.Client != d.client {
@@ -130,9 +130,9 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	return l.deleted(ops, &held)
 }
 
-// handOn leaves the undoing of a grant to the next unfinished change of the same
-// place, which may yet be kept: what that one extends is new now as well. It
-// reports whether there is such a change.
+// handOn leaves it to the next unfinished Change of the same place to undo a grant, since that
+// Change may still be kept. Where that Change extends the grant, it counts as a grant from now on.
+// handOn reports whether there is such a Change.
 func (l *Ledger) handOn(id effect.ChangeID, d *deed) bool {
 	var heir *deed
 	var of effect.ChangeID
@@ -162,10 +162,10 @@ func (l *Ledger) handOn(id effect.ChangeID, d *deed) bool {
 	return true
 }
 
-// keepAtOnce bounds one try to keep what the store has not got.
+// keepAtOnce bounds how many delegations, and how many records, one try has.
 const keepAtOnce = 1024
 
-// keepAgain keeps what the store has not got, as it is now.
+// keepAgain tries again to keep what the store does not have, as it is now.
 func (l *Ledger) keepAgain(now instant.Now, eff *effect.Effects) {
 	c := effect.Change{}
 	p := &pending{}
@@ -174,7 +174,7 @@ func (l *Ledger) keepAgain(now instant.Now, eff *effect.Effects) {
 	})
 	for _, k := range places[:min(len(places), keepAtOnce)] {
 		if l.waiting.find(k) != nil {
-			continue // it is kept once it is told
+			continue // it is kept once its Reply has left
 		}
 		d, ok := l.table.Lookup(k.VRF, k.Prefix)
 		op, kind := effect.KeepOp{Key: binding.Key(nil, l.in, k.VRF, k.Prefix)}, binding.Ended

@@ -10,12 +10,12 @@ import (
 	"fairlead/internal/core/ledger"
 )
 
-// Addresses are those from which holders have asked for their delegations, and that are not the
-// next hop. The delegations get such an address as their next hop once it answers a probe. No
-// message waits for that.
+// Addresses are the addresses from which a holder has asked for its delegations although its next
+// hop is another address. Such an address becomes the next hop of the delegations when it answers a
+// probe. No message waits for that.
 type Addresses struct{ by map[binding.NextHop]*asking }
 
-// asking has the delegations of one client for which it has asked from one address.
+// asking is a client that has asked from such an address, and the delegations that it has asked for.
 type asking struct {
 	client binding.Client
 	places []ledger.Place
@@ -23,8 +23,9 @@ type asking struct {
 }
 
 // Add takes in that the holder of a delegation has asked for it from another address
-// (binding.Event.AskedFrom). Add returns that address, and whether it is to be asked: it is not
-// where a probe is under way, or too many are. The client's next Renew asks again.
+// (binding.Event.AskedFrom). Add returns that address, and whether it is to be probed. It is not
+// probed while a probe of it is under way, or too many probes are; the client's next Renew then
+// brings it here again.
 func (a *Addresses) Add(now instant.Now, e *binding.Event) (to binding.NextHop, ask bool) {
 	to = binding.NextHop{Link: e.New.Link, Addr: e.AskedFrom, LinkLayer: e.New.LinkLayer}
 	if w := a.by[to]; w != nil && now.Boot < w.until && w.client == e.New.Client {
@@ -46,8 +47,8 @@ func (a *Addresses) Add(now instant.Now, e *binding.Event) (to binding.NextHop, 
 	return to, true
 }
 
-// Answered takes in whether an address answers, and appends the events of the delegations whose
-// next hop it is now.
+// Answered takes in whether an address has answered its probe. It appends the events of the
+// delegations that have the address as their next hop now.
 func (a *Addresses) Answered(now instant.Now, to binding.NextHop, answers bool, table *delegation.Table, events []binding.Event) []binding.Event {
 	w := a.by[to]
 	if w == nil {

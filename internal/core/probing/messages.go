@@ -1,6 +1,6 @@
-// Package probing has what waits for the answers to probes of next hops: the messages that a core
-// cannot decide on before, and the delegations whose holder has asked from another of its
-// addresses. The memory of both is bounded. The package asks nobody: a core sends the probes.
+// Package probing keeps what waits for the results of probes: messages that a core cannot decide on
+// before, and delegations whose holder has asked for them from another of its addresses. The memory
+// for both is bounded. The package sends nothing: the core sends the probes.
 package probing
 
 import (
@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// most is how many messages wait at once, and how many addresses are asked at once.
+	// most bounds how many messages wait at once, and how many addresses are probed at once.
 	most = 256
-	// Longest is how long an answer is waited for, in nanoseconds. A probe that has no result
-	// by then is forgotten.
+	// Longest is how long the result of a probe is waited for, in nanoseconds. After that the
+	// probe is forgotten.
 	Longest = 5e9
 )
 
-// Messages are those that wait for the answer to a question about a next hop. For each question
-// one message waits, so that repeated messages cost nothing.
+// Messages are the messages that wait for the answer to a question about a next hop. Only one
+// message waits for each question, so that a message that is sent again takes no memory.
 type Messages struct{ by map[binding.Question]*message }
 
 type message struct {
@@ -34,10 +34,10 @@ type message struct {
 // Len is how many messages wait.
 func (m *Messages) Len() int { return len(m.by) }
 
-// Wait has a message wait for the answer to a question. Answered has the answers that the message
-// has waited for before. Wait reports whether the message waits, and the question is to be asked.
-// Otherwise another message waits for the same answer, or too many wait, and the message is to be
-// dropped (effect.DropProbing).
+// Wait makes a copy of a message wait for the answer to a question. The map answered has the answers
+// that the message has waited for before. If Wait returns true, the caller sends the probe. If it
+// returns false, another message waits for the same answer or too many messages wait, and the
+// caller drops the message (effect.DropProbing).
 func (m *Messages) Wait(now instant.Now, p *inbound.Packet, q binding.Question, answered map[binding.Question]bool) bool {
 	if m.by == nil {
 		m.by = make(map[binding.Question]*message)
@@ -54,8 +54,8 @@ func (m *Messages) Wait(now instant.Now, p *inbound.Packet, q binding.Question, 
 	return true
 }
 
-// Rename takes in that a link has another name now. Questions that were asked before are answered
-// by the former name.
+// Rename takes in that a link has another name now. The answers to questions that were asked before
+// come with the former name.
 func (m *Messages) Rename(link, to string) {
 	for _, w := range m.by {
 		if w.question.NextHop.Link == link {
@@ -64,9 +64,9 @@ func (m *Messages) Rename(link, to string) {
 	}
 }
 
-// Answered takes in the answer to a question, and returns the message that waited for it, with all
-// answers that it has got; nil if none waits. A message that has waited too long is forgotten: its
-// sender has sent it again.
+// Answered takes in the answer to a question. It returns the message that waited for it, with all
+// answers that the message has got; nil if none waits. A message that has waited longer than Longest
+// is forgotten, since its sender has sent it again by then.
 func (m *Messages) Answered(now instant.Now, q binding.Question, keeps bool) (*inbound.Packet, map[binding.Question]bool) {
 	w := m.by[q]
 	if w == nil {

@@ -3,20 +3,21 @@ package traffic
 
 import "fairlead/internal/core/effect"
 
-// Types is the number of message types that are counted apart. Slot 0 is for all others.
+// Types is one more than the highest message type that has a counter of its own. All other types
+// are counted as type 0.
 const Types = 38
 
-// Counts are the messages of one link.
+// Counts are the counters of one link.
 type Counts struct {
 	Received [Types]uint64 // by message type, from clients and relay agents below
 	Sent     [Types]uint64 // by message type, to clients and relay agents below
 	Drops    [effect.DropCount]uint64
 }
 
-// Sum are the messages of all links that ever were.
+// Sum are the counters of all links together, with those that are gone.
 type Sum struct {
-	Counts                           // with Unknown
-	Unknown [effect.DropCount]uint64 // datagrams of interfaces that are not known
+	Counts                           // its Drops include Unknown
+	Unknown [effect.DropCount]uint64 // datagrams that were discarded on interfaces that the core does not know
 }
 
 func slot(t byte) byte {
@@ -38,7 +39,8 @@ func (s *Sum) Send(link *Counts, t byte) {
 	s.Sent[slot(t)]++
 }
 
-// Drop counts n datagrams that were discarded on a link; nil is an interface that is not known.
+// Drop counts n datagrams that were discarded on a link; nil: on an interface that the core does not
+// know.
 func (s *Sum) Drop(link *Counts, d effect.Drop, n uint64) {
 	s.Drops[d] += n
 	if link == nil {
