@@ -23,13 +23,13 @@ import (
 // comparer compares the kernel with what is wanted: on a slow timer, and soon after an event that
 // may have made them differ, such as a change of another program, which the kernel reports.
 //
-// The kernel needs seconds to list large sets. On the slow timer, the filter is not read if no
+// The kernel needs seconds to list large sets. So on the slow timer, the filter is not read if no
 // other program has changed nftables since the last reading and nothing of ours has failed: then
-// it is as the core believes. Beside a program that changes nftables all the time, such as one
-// that bans addresses, it is read each time.
+// the filter is as the core believes. If a program changes nftables all the time, such as one that
+// bans addresses, the filter is read each time.
 type comparer struct {
-	log     *slog.Logger // those who watch are told of its warnings
-	quiet   *slog.Logger // the same for what they are told of otherwise
+	log     *slog.Logger // its warnings are also events for those who watch
+	quiet   *slog.Logger // for warnings of which the comparer makes events itself
 	limiter *notes.Limiter
 	feed    *control.Feed
 	every   func() time.Duration // host.compare; 0: never
@@ -38,20 +38,20 @@ type comparer struct {
 	mend    func() (bool, error) // of the filter's rules; true: another program had changed them
 	actual  func() (*hoststate.Reading, error)
 	routes  func() ([]hoststate.Route, error)
-	takeOut func([]hoststate.Op) error // of the kernel
+	takeOut func([]hoststate.Op) error // carries out removals that belong to no part
 	listen  func() (notices, error)
 	due     chan struct{}
 	changed chan struct{}
 	late    chan struct{}
-	own     *rate.Limiter // comparisons soon after something happened to us
-	quick   *rate.Limiter // comparisons that mend what another program has changed
+	own     *rate.Limiter // limits comparisons soon after a change of ours
+	quick   *rate.Limiter // limits comparisons that mend what another program has changed
 	rules   *rate.Limiter // limits how often the filter's rules are mended
 
 	seen   nft.Version // of the filter, when it was last read and mended
-	panics uint64      // of the core until then
-	spared int         // comparisons since then
+	panics uint64      // how many panics the cores had had by then
+	spared int         // how many comparisons since then have not read the filter
 
-	goesOn bool // the first comparison: what it finds in the filter is what was restored
+	goesOn bool // the first comparison is due: what it mends was restored, and no fault
 
 	mu       sync.Mutex // guards all following fields
 	last     time.Time
@@ -59,17 +59,17 @@ type comparer struct {
 	findings map[string]uint64 // by kind
 }
 
-// calmTime lets a burst of changes end before the kernel is read. What the kernel refuses to
-// mend, such as a route of ours in whose place there is a route of another program, is tried
-// again after twice the time, up to maxPause.
+// calmTime is the pause before the kernel is read, so that a burst of changes can end. If
+// something cannot be mended, such as a route of ours while another program has one in its place,
+// the pause doubles for each further try, up to maxPause.
 const (
 	calmTime = 200 * time.Millisecond
 	maxPause = time.Minute
 )
 
-// Another program may undo what is mended, again and again. This many times it is mended at once,
-// and after that once in every quickEvery. Our own changes, such as a reload, have comparisons of
-// their own, which do not count as those.
+// Another program may undo again and again what is mended. It is mended at once quickAtOnce times,
+// and after that once in every quickEvery. Comparisons after our own changes, such as a reload, are
+// limited in the same way and counted apart.
 const (
 	quickAtOnce = 10
 	quickEvery  = 30 * time.Second
@@ -78,7 +78,7 @@ const (
 // maxSpared bounds the comparisons in a row that rely on the filter's Version alone.
 const maxSpared = 63
 
-// noFindings has a 0 for each kind, so that the figures are there before the first event.
+// noFindings has a 0 for each kind, so that the figures exist before the first finding.
 func noFindings() map[string]uint64 {
 	counts := make(map[string]uint64)
 	for _, k := range []hoststate.FindingKind{hoststate.Missing, hoststate.Changed, hoststate.LeftOver} {
@@ -120,7 +120,7 @@ func (a *comparer) run(ctx context.Context) error {
 	pause := calmTime
 	var later, soon, theirs <-chan time.Time // when to compare, for each reason
 	var notBefore, theirsNotBefore time.Time
-	first := time.After(calmTime) // goes on where the start has left off
+	first := time.After(calmTime) // compares what Begin has not compared
 	wait := func(until time.Time) <-chan time.Time { return time.After(max(calmTime, time.Until(until))) }
 	for {
 		var slow <-chan time.Time
@@ -172,8 +172,8 @@ func (a *comparer) run(ctx context.Context) error {
 	}
 }
 
-// spend takes one of the times at which another program's change is mended at once, and returns
-// how long to wait for the next.
+// spend counts that another program's change was mended, and returns how long to wait before the
+// next one is mended.
 func (a *comparer) spend(times *rate.Limiter) time.Duration {
 	delay := times.Reserve().Delay()
 	if delay > 0 {
@@ -184,7 +184,7 @@ func (a *comparer) spend(times *rate.Limiter) time.Duration {
 	return delay
 }
 
-// trouble tells an operator of other programs that change what is ours.
+// trouble is what to tell an operator if other programs keep changing what is ours; else empty.
 func (a *comparer) trouble() string {
 	if a.quick.Tokens() < 1 || a.rules.Tokens() < 1 {
 		return "kernel: another program keeps changing routes or the filter of ours; the log names them"
@@ -192,14 +192,14 @@ func (a *comparer) trouble() string {
 	return ""
 }
 
-// tries is how often a comparison begins again, because too much changed meanwhile to tell what
-// was under way.
+// tries bounds how often a comparison begins again. It has to where too much has changed while it
+// ran.
 const tries = 5
 
 var errChanging = errors.New("too much changes meanwhile")
 
-// once compares once. whole says that there may be differences of which the filter's Version does
-// not tell.
+// once makes one comparison, and returns how many differences it found. whole says that the filter
+// has to be read even if its Version is the same.
 func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 	if whole {
 		a.seen = nft.Version{}
@@ -217,7 +217,7 @@ func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 		if version == a.seen && panics == a.panics && a.spared < maxSpared {
 			read = a.readRoutes
 		} else {
-			a.seen = nft.Version{} // until everything has been compared
+			a.seen = nft.Version{} // set again once everything has been compared
 		}
 		reading, err := read()
 		if err != nil {
@@ -239,7 +239,7 @@ func (a *comparer) once(ctx context.Context, whole bool) (n int, err error) {
 	return 0, errChanging
 }
 
-// readAll reads back everything of ours. The filter's rules are mended at once.
+// readAll reads everything of ours from the kernel. Before, it mends the filter's rules.
 func (a *comparer) readAll() (*hoststate.Reading, error) {
 	a.spared = 0
 	if _, err := a.mendRules(); err != nil {
@@ -255,7 +255,7 @@ func (a *comparer) mendRules() (mended bool, err error) {
 	return mended, err
 }
 
-// notices is nft.Notices: what others change in the filter table.
+// notices is nft.Notices: it hears what other programs change in the filter table.
 type notices interface {
 	Wait(ctx context.Context) error
 	Read() (changed bool)
@@ -291,18 +291,18 @@ func (a *comparer) watch(ctx context.Context) error {
 	return nil
 }
 
-// readRoutes reads back what the filter's Version tells nothing about.
+// readRoutes reads only our routes from the kernel.
 func (a *comparer) readRoutes() (*hoststate.Reading, error) {
 	a.spared++
 	routes, err := a.routes()
 	return hoststate.OfRoutes(routes), err
 }
 
-// under is a comparison of each part, in their order.
+// under has a comparison of each part, in the order of the parts.
 type under []*hoststate.Comparison
 
-// compare goes through the comparisons in pieces: between two pieces the loop of a part does its
-// other work.
+// compare carries out the comparisons in pieces. Between two pieces, the loop of the part does its
+// other work. calm is false if a comparison has to begin again.
 func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (found []hoststate.Finding, calm bool, err error) {
 	for i, part := range a.parts {
 		for done := false; !done; {
@@ -322,13 +322,13 @@ func (a *comparer) compare(ctx context.Context, u under, r *hoststate.Reading) (
 	return found, true, nil
 }
 
-// leftAtOnce is how many things that nobody wants are removed at once: a few milliseconds at
-// most, as Changes wait meanwhile.
+// leftAtOnce is how many things that no part wants are removed at once. This takes a few
+// milliseconds at most, during which Changes wait.
 const leftAtOnce = 4096
 
-// removeLeftOver removes what no part wants. A part may have begun to want it since it was
-// compared: so each is asked before, and asked again after, as it may have had it installed
-// meanwhile.
+// removeLeftOver removes what no part wants. A part may have begun to want such a thing since it was
+// compared, so all parts are asked before the removal. They are asked once more after it, since a
+// part may have installed the thing in between.
 func (a *comparer) removeLeftOver(ctx context.Context, r *hoststate.Reading) (found []hoststate.Finding, err error) {
 	for gone := range r.LeftOver(leftAtOnce) {
 		gone, err := a.again(ctx, gone)
@@ -344,8 +344,8 @@ func (a *comparer) removeLeftOver(ctx context.Context, r *hoststate.Reading) (fo
 	return found, nil
 }
 
-// again has each part install anew what it wants among things that were taken out of the
-// kernel, or are about to be, and returns the rest.
+// again shows all parts operations that have removed things from the kernel, or are about to. Each
+// part installs again what it wants; again returns the operations for the rest.
 func (a *comparer) again(ctx context.Context, gone []hoststate.Op) (rest []hoststate.Op, err error) {
 	rest = gone
 	for _, part := range a.parts {
@@ -360,8 +360,8 @@ func (a *comparer) again(ctx context.Context, gone []hoststate.Op) (rest []hosts
 }
 
 // begin begins a comparison of each part. It waits until everything that was decided before is
-// installed. After a panic a core may believe what it never asked for; panics counts those of all
-// cores.
+// installed. panics is how many panics all cores have had: after a panic, what a core believes of
+// the kernel may be wrong.
 func (a *comparer) begin(ctx context.Context) (u under, panics uint64, err error) {
 	for _, part := range a.parts {
 		if err := part.Installed(ctx, func() { u, panics = append(u, part.Kernel().Compare()), panics+part.Panics() }); err != nil {
@@ -403,7 +403,7 @@ func (a *comparer) report(found []hoststate.Finding) {
 	}
 }
 
-// count fills in the results of the comparisons.
+// count writes the results of the comparisons into c.
 func (a *comparer) count(c *api.Counters) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package kernel keeps the kernel as the roles of the process want it. Before the first socket
-// opens, it brings the kernel to what was kept; as long as the process runs, it compares the two.
-// Each role that wants something from the kernel has a Part. What no part wants is removed: an
-// earlier process has left it.
+// Package kernel keeps routes and filter in the kernel as the roles of the process want them. Before
+// the first socket opens, it installs what was kept. While the process runs, it compares the kernel
+// with what is wanted. Each role that wants something of the kernel has a Part. What no part wants
+// was left by an earlier process, and is removed.
 package kernel
 
 import (
@@ -28,8 +28,8 @@ import (
 
 // Options are what a Kernel is made of.
 type Options struct {
-	Told   *slog.Logger // those who watch are told of its warnings
-	Log    *slog.Logger // the same for what they are told of otherwise
+	Told   *slog.Logger // its warnings are also events for those who watch
+	Log    *slog.Logger // for warnings of which Kernel makes events itself
 	Feed   *control.Feed
 	Config func() *config.Config
 	BootID string
@@ -38,26 +38,26 @@ type Options struct {
 	Filter *nft.Table
 }
 
-// Kernel is what all roles want from the kernel. The loops of engines call Soon, Later and
-// OthersChanged, which never wait.
+// Kernel has the parts of all roles. The loops of engines call Soon, Later and OthersChanged, which
+// never wait.
 type Kernel struct {
 	o        Options
 	comparer *comparer
-	families map[config.Family]int // how many parts each has
-	parts    []Engine              // that were restored
-	gone     chan []hoststate.Op   // what a part has taken out, while another might want it
+	families map[config.Family]int // how many parts each family has
+	parts    []Engine              // those that were restored
+	gone     chan []hoststate.Op   // removals of one part, which the other parts are to be asked about
 
 	// The state before any role had begun.
 	nothing     bool        // the kernel had nothing of ours, as after a reboot
-	version     nft.Version // of the filter, if it had nothing
-	unexplained string
+	version     nft.Version // of the filter, if it had nothing of ours
+	unexplained string      // see Unexplained
 	until       instant.Instant
 
 	mu        sync.Mutex // guards filterErr
 	filterErr error
 }
 
-// Open finds out what the kernel has of ours, before any role has begun.
+// Open finds out whether the kernel has anything of ours. It is called before any role begins.
 func Open(o Options) (*Kernel, error) {
 	k := &Kernel{o: o, comparer: newComparer(&o), families: make(map[config.Family]int), gone: make(chan []hoststate.Op, goneAtOnce)}
 	bare, version := o.Filter.Bare()
@@ -71,8 +71,8 @@ func Open(o Options) (*Kernel, error) {
 	return k, k.match(service.Now())
 }
 
-// Begin brings the kernel to what the parts were restored with, before their engines run and
-// before the first socket opens.
+// Begin makes the kernel have what was restored. It is called before the engines run and before the
+// first socket opens.
 func (k *Kernel) Begin() error {
 	for _, p := range k.parts {
 		k.comparer.parts = append(k.comparer.parts, p)
@@ -88,9 +88,9 @@ func (k *Kernel) Begin() error {
 	return nil
 }
 
-// installDelegated installs everything that was restored. The kernel has nothing to compare it
-// with. The first comparison knows from the filter's Version that the filter has only what was
-// installed here.
+// installDelegated installs everything that was restored. It compares nothing, since the kernel has
+// nothing of ours. The filter's Version tells the first comparison that nobody else has changed the
+// filter since.
 func (k *Kernel) installDelegated() {
 	n := 0
 	for _, p := range k.parts {
@@ -101,12 +101,11 @@ func (k *Kernel) installDelegated() {
 	k.comparer.seen = k.version
 }
 
-// bringTo compares what was restored with what the kernel has, and mends the differences. If the
-// filter table belongs to this store, its elements are left to the first comparison, during which
-// packets pass, because reading them takes seconds. There are two exceptions: delegations on
-// point-to-point interfaces wait for their proof, and so the filter may let another client's
-// packets pass; or the table does not belong to this store, and so its elements have to be
-// explained.
+// bringTo compares what was restored with what the kernel has, and mends the differences. Reading
+// the filter's elements takes seconds, so they are left to the first comparison, while the process
+// serves already. There are two exceptions. If a delegation on a point-to-point interface is
+// unproved, its element might let another client's packets pass. If the store does not explain what
+// the kernel has, the elements are needed to find the orphans.
 func (k *Kernel) bringTo() error {
 	read := k.o.actual
 	unproved := func(p Engine) bool { return p.Kernel().Counts().Unproved > 0 }
@@ -136,7 +135,7 @@ func (k *Kernel) bringTo() error {
 				leftOver++
 			}
 		}
-		if err := k.o.carryOut(gone); err != nil { // which the first comparison tries again
+		if err := k.o.carryOut(gone); err != nil { // the first comparison tries it again
 			k.o.Told.Warn("what is left of an earlier process is not removed yet", "error", err)
 		}
 	}
@@ -158,7 +157,7 @@ func (o *Options) carryOut(ops []hoststate.Op) (err error) {
 	return err
 }
 
-// actual reads back what of ours the kernel has.
+// actual reads from the kernel everything of ours that it has.
 func (o *Options) actual() (*hoststate.Reading, error) {
 	r := hoststate.NewReading()
 	routes, err := o.Routes.Routes()
@@ -171,37 +170,37 @@ func (o *Options) actual() (*hoststate.Reading, error) {
 	return r, o.Filter.Elements(r.AddElement)
 }
 
-// actualRoutes reads back our routes.
+// actualRoutes reads our routes from the kernel.
 func (o *Options) actualRoutes() (*hoststate.Reading, error) {
 	routes, err := o.Routes.Routes()
 	return hoststate.OfRoutes(routes), err
 }
 
-// Tasks are what runs once Begin has returned.
+// Tasks are the tasks that run after Begin has returned.
 func (k *Kernel) Tasks() map[string]process.Task {
 	return map[string]process.Task{"compare": k.comparer.run, "filter": k.comparer.watch, "parts": k.askOthers}
 }
 
-// Soon has the kernel compared with what is wanted: something of ours has happened.
+// Soon asks for a comparison, because something has happened in this process.
 func (k *Kernel) Soon() { k.comparer.soon() }
 
-// Later has the kernel compared after some time: something could not be installed.
+// Later asks for a comparison after some time, because something could not be installed.
 func (k *Kernel) Later() { k.comparer.inAWhile() }
 
-// OthersChanged has the kernel compared, because another program has changed what is ours.
+// OthersChanged asks for a comparison, because another program has changed what is ours.
 func (k *Kernel) OthersChanged() { k.comparer.othersChanged() }
 
-// Count fills in the figures of the filter and of comparisons.
+// Count writes the figures of the filter and of the comparisons into c.
 func (k *Kernel) Count(c *api.Counters) {
 	k.comparer.count(c)
-	var err error // another program may have flushed the rule set: Trouble reports that
+	var err error // Trouble reports it; another program may have flushed the rule set
 	c.FilterDrops, err = k.o.Filter.Dropped()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.filterErr = err
 }
 
-// Trouble tells an operator what is wrong.
+// Trouble is what to tell an operator, in words; empty: nothing is wrong.
 func (k *Kernel) Trouble() (words []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -214,8 +213,8 @@ func (k *Kernel) Trouble() (words []string) {
 	return words
 }
 
-// Spoofed is what was dropped for its source, by link. It is empty where the table is missing
-// because another program has flushed the rule set: Trouble reports that.
+// Spoofed counts the packets that were dropped because of their source, by link. It is empty if the
+// filter cannot be read, because another program has flushed the rule set: Trouble reports that.
 func (k *Kernel) Spoofed() map[string]nft.Spoofed {
 	all, err := k.o.Filter.Spoofed()
 	if err != nil {
@@ -224,7 +223,8 @@ func (k *Kernel) Spoofed() map[string]nft.Spoofed {
 	return all
 }
 
-// SpoofedOn are the links on which packets were lately dropped for their source, by name.
+// SpoofedOn are the links on which packets were dropped lately because of their source, in the order
+// of their names.
 func (k *Kernel) SpoofedOn() []api.SpoofedOn {
 	found := []api.SpoofedOn{}
 	for _, s := range k.Spoofed() {

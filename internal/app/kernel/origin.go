@@ -11,21 +11,21 @@ import (
 )
 
 // The store and the filter table in the kernel have the same random id. If the ids are equal and
-// the store is whole, then what the kernel has and the store does not explain has ended. If the
-// store is new, is another one, or was damaged, these may be the routes of all clients: they stay
-// for a time, as orphans (core/hoststate).
+// the store is whole, everything that the kernel has and the store does not explain has ended. If
+// the store is new, is another one or was damaged, such routes may be the routes of all clients, so
+// they stay for a time, as orphans (core/hoststate).
 var (
 	idKey      = []byte("m/id")      // the id, and how much of the store had been set aside by then
-	orphansKey = []byte("m/orphans") // until when orphans stay, in one boot
+	orphansKey = []byte("m/orphans") // until when orphans stay, and in which boot
 )
 
-// origin is what a store tells of itself.
+// origin is what a store says about itself.
 type origin struct {
-	id                 string // 16 octets; empty: it has none yet
-	records, databases uint64 // set aside when it was last asked
+	id                 string // 16 octets; empty: the store has none yet
+	records, databases uint64 // how many had been set aside at the last start
 	until              instant.Instant
-	boot               string // in which until counts; empty: there is none
-	used               bool   // something was kept in it
+	boot               string // the boot that until belongs to; empty: there is no until
+	used               bool   // the store is not empty
 }
 
 func readOrigin(from *store.Store) (o origin, err error) {
@@ -55,13 +55,13 @@ func (o *origin) kept() []store.Op {
 }
 
 // unexplained says why things in the kernel stay that the store does not explain; empty: they are
-// removed. found says whether there was a filter table; tableID is its store id.
+// removed. found says whether there was a filter table, and tableID is the store id in it.
 func (o *origin) unexplained(stats store.Stats, boot string, found bool, tableID string, now instant.Now) string {
 	damaged := stats.RecordsSetAside > o.records || uint64(len(stats.DatabasesSetAside)) > o.databases || stats.CommitsLost > 0
 	switch {
 	case !found: // after a reboot, or a flush
 		return ""
-	case o.id == "" && tableID == "" && o.used && !damaged: // written by a version that had no ids
+	case o.id == "" && tableID == "" && o.used && !damaged: // written by a version that wrote no ids
 		return ""
 	case o.id == "" && !o.used:
 		return "the store is new"
@@ -75,8 +75,8 @@ func (o *origin) unexplained(stats store.Stats, boot string, found bool, tableID
 	return ""
 }
 
-// match compares the ids of the store and of the filter table, and makes them equal. It finds out
-// whether there is a reason to keep what the store does not explain, and until when.
+// match compares the ids of the store and of the filter table, and makes them equal. It sets
+// k.unexplained and k.until.
 func (k *Kernel) match(now instant.Now) error {
 	o, err := readOrigin(k.o.Store)
 	if err != nil {
@@ -101,7 +101,7 @@ func (k *Kernel) match(now instant.Now) error {
 	}
 	o.records, o.databases = stats.RecordsSetAside, uint64(len(stats.DatabasesSetAside))
 	if err := k.o.Store.Commit(o.kept()); err != nil {
-		// The table keeps its store id: at the next start the question is the same.
+		// The table keeps its former id, so that the next start decides the same.
 		k.o.Told.Warn("id of the store not kept", "error", err)
 		return nil
 	}
@@ -112,8 +112,8 @@ func (k *Kernel) match(now instant.Now) error {
 // orphans, and until when; empty: they are removed.
 func (k *Kernel) Unexplained() (why string, until instant.Instant) { return k.unexplained, k.until }
 
-// tellOfOrphans says what was not explained, and forgets that there would be any if
-// there are none.
+// tellOfOrphans logs how many orphans there are. If there are none, it removes the record of them
+// from the store.
 func (k *Kernel) tellOfOrphans(now instant.Now) {
 	n := 0
 	for _, p := range k.parts {

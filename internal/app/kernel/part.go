@@ -11,31 +11,31 @@ import (
 	"fairlead/internal/core/ledger"
 )
 
-// Part is what one role wants of the kernel. A family may have several: the links of the roles
-// are not the same, but the kernel tells neither routes nor elements apart by who wants them.
-// So what one part takes out is asked of all, and who wants it has it installed again.
+// Part is what one role wants of the kernel. A family may have several parts. Their links differ,
+// but a route or an element in the kernel does not say which part wants it. So when one part removes
+// something, all parts are asked, and a part that wants it installs it again.
 type Part struct {
 	kernel *Kernel
 	family config.Family
-	first  bool // of its family
+	first  bool // it is the first part of its family
 }
 
-// Part is a further part, of a family. It wants nothing before it is Restored.
+// Part adds a part for a family. The part wants nothing until Restored is called.
 func (k *Kernel) Part(of config.Family) *Part {
 	p := &Part{kernel: k, family: of, first: k.families[of] == 0}
 	k.families[of]++
 	return p
 }
 
-// Engine is an engine, with what its core wants of the kernel.
+// Engine is an engine whose core wants something of the kernel.
 type Engine interface {
 	compared
 	CarryOutNow(now func() instant.Now, eff *effect.Effects)
 }
 
-// compared is what can be compared with the kernel.
+// compared is what a comparison needs of an engine.
 type compared interface {
-	Kernel() ledger.Kernel // of the core; the loop asks
+	Kernel() ledger.Kernel // of the core; only the engine's loop calls it
 	Call(ctx context.Context, f func(instant.Now, *effect.Effects)) error
 	Installed(ctx context.Context, f func()) error
 	Panics() uint64
@@ -52,13 +52,13 @@ func Of[C Core](e *engine.Engine[C]) Engine { return of[C]{e} }
 
 type of[C Core] struct{ *engine.Engine[C] }
 
-// Kernel is of compared.
+// Kernel is a method of compared.
 func (e of[C]) Kernel() ledger.Kernel { return e.Core.Kernel() }
 
-// Restored says that an engine's core wants what was kept. It is installed by Begin.
+// Restored says that the core of an engine was restored. Begin installs what it wants.
 func (p *Part) Restored(e Engine) { p.kernel.parts = append(p.kernel.parts, e) }
 
-// Hosts are where the Changes of the part are installed.
+// Hosts are the installers for the Changes of the part: routes and filter.
 func (p *Part) Hosts() []engine.Installer {
 	return []engine.Installer{
 		door{p.kernel.o.Routes, p, func(op hoststate.Op) bool { return op.Route != nil }},
@@ -66,8 +66,8 @@ func (p *Part) Hosts() []engine.Installer {
 	}
 }
 
-// Aggregates are those of a configuration that the part is to have installed: the first part
-// of a family has them all.
+// Aggregates are the aggregates of a configuration that this part installs: the first part of a
+// family installs all, the others none.
 func (p *Part) Aggregates(c *config.Config) []hoststate.Aggregate {
 	if p.first {
 		return c.Host.Aggregates
@@ -75,22 +75,22 @@ func (p *Part) Aggregates(c *config.Config) []hoststate.Aggregate {
 	return nil
 }
 
-// alone reports whether no other part of the family could want what the part takes out.
+// alone reports whether the family has no other part, which could want what this part removes.
 func (p *Part) alone() bool { return p.kernel.families[p.family] == 1 }
 
-// takenOut is told of what the part has taken out of the kernel. It never waits.
+// takenOut takes in what the part has removed from the kernel. It never waits.
 func (p *Part) takenOut(gone []hoststate.Op) {
 	select {
 	case p.kernel.gone <- gone:
 	default:
-		p.kernel.Soon() // which finds it missing, if another part wants it
+		p.kernel.Soon() // that comparison finds what another part misses
 	}
 }
 
-// goneAtOnce bounds how many times that a part takes something out wait to be asked about.
+// goneAtOnce bounds how many removals wait for askOthers.
 const goneAtOnce = 256
 
-// askOthers asks all parts what they want of what one of them has taken out.
+// askOthers asks all parts whether they want something that one of them has removed.
 func (k *Kernel) askOthers(ctx context.Context) error {
 	for {
 		select {
@@ -104,14 +104,14 @@ func (k *Kernel) askOthers(ctx context.Context) error {
 	}
 }
 
-// door is a host, as a part has it.
+// door is the routes or the filter, for one part. It tells the part's Kernel what is removed.
 type door struct {
 	engine.Installer
 	part *Part
-	has  func(hoststate.Op) bool // the operation is the host's
+	has  func(hoststate.Op) bool // whether the operation is for this Installer
 }
 
-// Apply is engine.Installer's.
+// Apply is a method of engine.Installer.
 func (d door) Apply(ops []hoststate.Op, failed func(i int, err error)) error {
 	err := d.Installer.Apply(ops, failed)
 	if d.part.alone() {

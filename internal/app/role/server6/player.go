@@ -1,5 +1,5 @@
-// Package server6 plays the DHCPv6 server. It connects the core, the sockets, the store, the
-// operators' questions, and the kernel where a rule needs it.
+// Package server6 plays the role of the DHCPv6 server. It connects the core with the sockets, the
+// store, the control interface, and the kernel.
 package server6
 
 import (
@@ -37,11 +37,11 @@ func Role() role.Role {
 	}
 }
 
-// player has all parts of the server.
+// player is the server in a process that runs.
 type player struct {
 	role.Base[*server6.Server]
 	server *server
-	secret [32]byte // spreads leases over pools
+	secret [32]byte // see readSecret
 }
 
 var _ role.Player = (*player)(nil)
@@ -67,7 +67,7 @@ func newPlayer(h *role.House) *player {
 	return d
 }
 
-// section is the server's part of a configuration.
+// section is the server's section of a configuration.
 func section(c *config.Config) *config.Server6 { return c.Sections["server6"].(*config.Server6) }
 
 // serverID is the DUID by which clients know the server.
@@ -87,8 +87,8 @@ func (d *player) coreConfig(c *config.Config) *server6.Config {
 // secretKey is the key of the secret in the store.
 var secretKey = append([]byte(binding.Server6), 's')
 
-// readSecret reads the secret by which leases are spread, or makes and keeps one. With another
-// secret clients who come back would get other leases.
+// readSecret reads the secret by which leases are spread over pools, or makes one and keeps it. With
+// another secret, a client that comes back would get another lease.
 func (d *player) readSecret() error {
 	found := false
 	err := d.House.Store.Scan(secretKey, append(secretKey[:len(secretKey):len(secretKey)], 0), func(_, v []byte) bool {
@@ -102,8 +102,8 @@ func (d *player) readSecret() error {
 	return d.House.Store.Commit([]store.Op{{Key: secretKey, Value: d.secret[:]}})
 }
 
-// coreOf makes a core that knows the links and the leases that were kept. It succeeds the core
-// before it.
+// coreOf makes a core that knows the links and the kept leases. After a panic, it is the successor
+// of the former core.
 func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*server6.Server, error) {
 	if err := d.readSecret(); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*server6.Server, 
 	})
 }
 
-// Restore makes a core from what was kept.
+// Restore makes the first core, from what was kept. It returns how many leases each link holds.
 func (d *player) Restore() (held map[string]int, err error) {
 	if err := d.Recall(); err != nil {
 		return nil, err
@@ -144,27 +144,28 @@ func (d *player) Restore() (held map[string]int, err error) {
 	return role.Held(d.Engine.Core.Prospects(d.coreConfig(d.Config()))), nil
 }
 
-// Hears reports whether a datagram is one that relay agents send to servers.
+// Hears reports whether a datagram that came in on a link without clients is for the server: a
+// Relay-forward.
 func (d *player) Hears(m *udp.Datagram) bool {
 	return len(m.Payload) > 0 && dhcp6.MessageType(m.Payload[0]) == dhcp6.RelayForward
 }
 
-// Routes are the server's paths.
+// Routes are the server's paths of the control interface.
 func (d *player) Routes() []control.Route {
 	return []control.Route{control.Look("/v1/server6", d.look), control.Change("reconfigure", d.reconfigure), control.Why(d.why)}
 }
 
-// Collectors are the server's figures.
+// Collectors are the server's metrics.
 func (d *player) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{metrics.Server6(d.look)}
 }
 
-// Count fills in the server's peers.
+// Count adds the figures of the server's peers.
 func (d *player) Count(ctx context.Context, c *api.Counters) error {
 	return d.Engine.Call(ctx, func(now instant.Now, _ *effect.Effects) { d.AddCounts(now, c) })
 }
 
-// Judge adds what is not as it should be.
+// Judge adds what is wrong, and the server's totals, to a status.
 func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) error {
 	return d.Engine.Call(ctx, func(instant.Now, *effect.Effects) {
 		d.AddTrouble(s, trust.Globs(section(d.Config()).Links, func(r *server6.LinkRule) []string { return r.Match }))
@@ -173,7 +174,7 @@ func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) erro
 	})
 }
 
-// Prospect adds what another configuration would change.
+// Prospect adds what another configuration would change for the links.
 func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.ReloadResult) (held map[string]int, err error) {
 	var prospects []links.Prospect[server6.LinkRule]
 	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { prospects = d.Engine.Core.Prospects(d.coreConfig(next)) })
@@ -181,12 +182,12 @@ func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.Reloa
 	return role.Held(prospects), err
 }
 
-// Reconfigure makes a configuration the present one.
+// Reconfigure makes a configuration the one that is in force.
 func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
 	return d.Hold(ctx, next, func(eff *effect.Effects) { d.Engine.Core.Reconfigure(d.coreConfig(next), eff) })
 }
 
-// reconfigure has clients come back.
+// reconfigure asks clients to come back, for the operator named who.
 func (d *player) reconfigure(ctx context.Context, r api.ReconfigureRequest, who string) (done api.ReconfigureResult, err error) {
 	by := map[string]dhcp6.MessageType{"": dhcp6.Renew, "renew": dhcp6.Renew, "rebind": dhcp6.Rebind, "information-request": dhcp6.InformationRequest}[r.Message]
 	of := server6.Selected{Client: binding.DUID(r.Client), Within: r.Within, Link: r.Link}

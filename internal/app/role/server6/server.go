@@ -15,8 +15,9 @@ type server struct {
 
 var _ engine.Role[*server6.Server] = (*server)(nil)
 
-// Suspect is the link-address and the peer-address of a Relay-forward. What one client sends must
-// not mute the relay agent for all others.
+// Suspect identifies the sender of a message, for the quarantine: link-address and peer-address of
+// a Relay-forward, combined by XOR. So messages of one client that make the core panic do not mute
+// the relay agent for all other clients.
 func (s *server) Suspect(payload []byte) (of [16]byte) {
 	if len(payload) >= 34 && dhcp6.MessageType(payload[0]) == dhcp6.RelayForward {
 		for i := range of {
@@ -26,7 +27,7 @@ func (s *server) Suspect(payload []byte) (of [16]byte) {
 	return of
 }
 
-// inlets are the links, as the rules of a core have them.
+// inlets tells for each link what the rules of a core say of it.
 func inlets(core *server6.Server) network.Rules {
 	return func(link string) network.Inlet {
 		in := network.Inlet{Name: link}

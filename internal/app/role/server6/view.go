@@ -32,7 +32,7 @@ func viewOf(core *server6.Server) api.Server6 {
 	return v
 }
 
-// totalsOf are the figures in the status.
+// totalsOf makes the server's totals for the status.
 func totalsOf(core *server6.Server) *api.Server6Totals {
 	t := core.Totals()
 	totals := &api.Server6Totals{Prefixes: t.Prefixes, Addresses: t.Addresses}
@@ -52,7 +52,7 @@ func totalsOf(core *server6.Server) *api.Server6Totals {
 	return totals
 }
 
-// figuresOf makes the figures that operators see, with those that are 0 if all are wanted.
+// figuresOf makes the counters that operators see. With all, it includes those that are 0.
 func figuresOf(t *traffic.Counts, all bool) api.Server6Counters {
 	c := api.Server6Counters{Received: typesOf(&t.Received, all), Sent: typesOf(&t.Sent, all), Drops: make(map[string]uint64)}
 	for d, n := range t.Drops {
@@ -63,7 +63,7 @@ func figuresOf(t *traffic.Counts, all bool) api.Server6Counters {
 	return c
 }
 
-// typesOf are counts by the names of types.
+// typesOf makes a map from the names of message types to their counts.
 func typesOf(counts *[traffic.Types]uint64, all bool) map[string]uint64 {
 	m := make(map[string]uint64)
 	for t, n := range counts {
@@ -74,7 +74,7 @@ func typesOf(counts *[traffic.Types]uint64, all bool) map[string]uint64 {
 	return m
 }
 
-// wrong says in words what is not as it should be. The loop calls it.
+// wrong says in words what is wrong. Only the engine's loop calls it.
 func wrong(core *server6.Server) (words []string) {
 	t := core.Totals()
 	if t.Unkept > 0 {

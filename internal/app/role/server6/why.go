@@ -63,7 +63,7 @@ func whyOf(e *server6.Explanation) api.WhyLink {
 	return w
 }
 
-// reservationOf is a reservation as operators have it.
+// reservationOf is a reservation as the control interface shows it.
 func reservationOf(v *server6.Reservation) api.Reservation {
 	r := api.Reservation{
 		DUID: api.Identifier(v.DUID), LinkLayer: v.LinkLayer.String(), RelayID: api.Identifier(v.RelayID), InterfaceID: api.Identifier(v.InterfaceID),
