@@ -87,7 +87,7 @@ func LinkCountersOf(c *relay6.LinkCounters) api.LinkCounters {
 // TrafficOfAll are the figures of the whole process, those that are 0 included.
 func TrafficOfAll(t *relay6.Totals) api.TrafficCounts {
 	return api.TrafficCounts{
-		Received: allTypes(&t.Traffic.Received), Delivered: allTypes(&t.Traffic.Sent), Drops: allDrops(&t.Traffic.Drops),
+		Received: allTypes(&t.Traffic.Received), Delivered: allTypes(&t.Traffic.Sent), Drops: AllDrops(&t.Traffic.Drops),
 		Refusals: t.Refusals,
 	}
 }
@@ -117,9 +117,10 @@ func TypeName(t dhcp6.MessageType) string {
 }
 
 // DropsOf counts discarded datagrams by reason, without the reasons that are 0.
-func DropsOf(counts *[effect.DropCount]uint64) map[string]uint64 { return NonZero(allDrops(counts)) }
+func DropsOf(counts *[effect.DropCount]uint64) map[string]uint64 { return NonZero(AllDrops(counts)) }
 
-func allDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
+// AllDrops counts discarded datagrams by reason, with the reasons that are 0.
+func AllDrops(counts *[effect.DropCount]uint64) map[string]uint64 {
 	m := make(map[string]uint64)
 	for d, n := range counts {
 		m[effect.Drop(d).String()] = n

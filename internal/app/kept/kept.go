@@ -39,6 +39,16 @@ func (r *Reader) Bindings(in binding.Space) iter.Seq[binding.Record] {
 	}
 }
 
+// Restore gives a core the bindings that are kept in a space, and the last time that was kept.
+func (r *Reader) Restore(in binding.Space, core func(records iter.Seq[binding.Record], lastWall time.Time)) error {
+	lastWall, err := r.Clock()
+	if err != nil {
+		return err
+	}
+	core(r.Bindings(in), lastWall)
+	return r.Err
+}
+
 // Clock is the last time that was kept; zero if there is none.
 func (r *Reader) Clock() (last time.Time, err error) {
 	key := ledger.ClockKey()

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"fairlead/internal/core/binding"
@@ -45,6 +46,17 @@ func (l *Ledger) Commit(now instant.Now, events []binding.Event, eff *effect.Eff
 		l.enter(now, &d, &events[i])
 	}
 	return l.submit(now, d, eff)
+}
+
+// commitAtOnce bounds how many events one Change of CommitAll has.
+const commitAtOnce = 256
+
+// CommitAll is Commit for any number of events that no message tells of. It makes Changes of a
+// bounded size.
+func (l *Ledger) CommitAll(now instant.Now, events []binding.Event, eff *effect.Effects) {
+	for some := range slices.Chunk(events, commitAtOnce) {
+		l.Commit(now, some, eff)
+	}
 }
 
 // Told is Commit for events that the clients already know, or are told by a message that does not

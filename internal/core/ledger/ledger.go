@@ -17,6 +17,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/links"
 )
 
 // Core is what a ledger asks the core that it belongs to.
@@ -236,9 +237,21 @@ func (l *Ledger) Rehome(link, vrf string) {
 	}
 }
 
-// PutAll updates the wanted state of the kernel for the bindings on a link, after the link has come
+// SetLink takes in the present state of a link, for its bindings and for the kernel. elsewhere says
+// that some of the bindings on it may be in another VRF. SetLink appends to ops, and returns the
+// line of the link (hoststate.State.Line).
+func (l *Ledger) SetLink(ops []hoststate.Op, link *links.Link, elsewhere bool) ([]hoststate.Op, uint32) {
+	l.Rehome(link.Name, link.VRF)
+	ops = l.host.SetLink(ops, link)
+	if elsewhere {
+		ops = l.putAll(ops, link.Name, link.VRF)
+	}
+	return ops, l.host.Line(link.Name)
+}
+
+// putAll updates the wanted state of the kernel for the bindings on a link, after the link has come
 // to another VRF. For bindings that could not move along (Rehome) the kernel is to have nothing.
-func (l *Ledger) PutAll(ops []hoststate.Op, link, vrf string) []hoststate.Op {
+func (l *Ledger) putAll(ops []hoststate.Op, link, vrf string) []hoststate.Op {
 	for d := range l.table.OnLink(link) {
 		if d.VRF != vrf {
 			ops = l.deleted(ops, &d)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/linkaddr"
@@ -80,6 +81,24 @@ func (s *Peers) Succeed(old *Peers) {
 		}
 	}
 	s.chosen = s.choice()
+}
+
+// Server is the server that has sent a packet to a relay agent; false: the packet is discarded, and
+// why. Only a configured server is believed, and only on its uplinks. A link with clients never
+// carries a server's message, whatever the source of the packet says, because nothing on the way
+// there checks sources.
+func (s *Peers) Server(p *inbound.Packet, link string, clients bool) (*trust.Peer, effect.Drop, bool) {
+	if clients {
+		return nil, effect.DropReplyFromClientLink, false
+	}
+	peer, protected := p.From(s.Set, trust.Server, link)
+	switch {
+	case peer == nil:
+		return nil, effect.DropUntrustedServer, false
+	case !protected:
+		return nil, effect.DropUnprotected, false
+	}
+	return peer, 0, true
 }
 
 // Targets are the servers that a message goes to now.

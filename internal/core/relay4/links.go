@@ -38,12 +38,7 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
 	}
 	r.links.Tell(l, &h)
-	r.ledger.Rehome(l.Name, l.VRF)
-	ops = r.host.SetLink(ops, l.Link)
-	l.line = r.host.Line(l.Name)
-	if elsewhere {
-		ops = r.ledger.PutAll(ops, l.Name, l.VRF)
-	}
+	ops, l.line = r.ledger.SetLink(ops, l.Link, elsewhere)
 	r.ledger.Install(r.applyRule(ops, l), eff)
 	r.links.TakeOver(l, r.resolveAddress)
 	r.measureIf(l.Name)

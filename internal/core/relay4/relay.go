@@ -128,8 +128,7 @@ func (r *Relay) Succeed(old *Relay) {
 func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
 	l := r.links.At(p.Link)
 	if l == nil {
-		r.traffic.Drop(nil, effect.DropUnknownLink, 1)
-		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
+		r.traffic.Discard(nil, "", p, effect.DropUnknownLink, eff)
 		return
 	}
 	if len(p.Payload) == 0 {
@@ -151,8 +150,7 @@ func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) 
 }
 
 func (r *Relay) drop(l *link, p *inbound.Packet, d effect.Drop, eff *effect.Effects) {
-	r.traffic.Drop(l.counts(), d, 1)
-	eff.Drop(effect.Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
+	r.traffic.Discard(l.counts(), l.Name, p, d, eff)
 	if r.trace != nil {
 		r.traceDrop(eff, l, p, d)
 	}

@@ -7,25 +7,15 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp4"
 	"fairlead/internal/wire/linkaddr"
 )
 
-// handleReply takes a message from a server. Only a configured server is believed, and
-// only on its uplinks: a client-facing link never carries one.
+// handleReply takes a message from a server (peers.Server).
 func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, m dhcp4.Message, eff *effect.Effects) {
-	if l.rule != nil {
-		r.drop(l, p, effect.DropReplyFromClientLink, eff)
-		return
-	}
-	peer, protected := p.From(r.peers.Set, trust.Server, l.Name)
-	if peer == nil {
-		r.drop(l, p, effect.DropUntrustedServer, eff)
-		return
-	}
-	if !protected {
-		r.drop(l, p, effect.DropUnprotected, eff)
+	peer, why, ok := r.peers.Server(p, l.Name, l.rule != nil)
+	if !ok {
+		r.drop(l, p, why, eff)
 		return
 	}
 	r.peers.Heard(now, peer, m.Type(), eff)

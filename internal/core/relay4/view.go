@@ -59,17 +59,10 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, eff *effect.Effec
 	return len(r.events)
 }
 
-// commitAtOnce bounds how many ends one Change has.
-const commitAtOnce = 256
-
 // commit keeps that leases have ended of which nobody is told.
 func (r *Relay) commit(now instant.Now, eff *effect.Effects) {
 	r.counts.Add(r.events)
-	for rest := r.events; len(rest) > 0; {
-		n := min(len(rest), commitAtOnce)
-		r.ledger.Commit(now, rest[:n], eff)
-		rest = rest[n:]
-	}
+	r.ledger.CommitAll(now, r.events, eff)
 }
 
 // LimitsMet are the limits that somebody has run into and that have no room yet.

@@ -154,8 +154,7 @@ func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
 func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) {
 	l := r.links.At(p.Link)
 	if l == nil {
-		r.traffic.Drop(nil, effect.DropUnknownLink, 1)
-		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
+		r.traffic.Discard(nil, "", p, effect.DropUnknownLink, eff)
 		return
 	}
 	if len(p.Payload) == 0 {
@@ -175,8 +174,7 @@ func (r *Relay) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects) 
 }
 
 func (r *Relay) drop(l *link, p *inbound.Packet, d effect.Drop, eff *effect.Effects) {
-	r.traffic.Drop(l.counts(), d, 1)
-	eff.Drop(effect.Dropped{Reason: d, Link: l.Name, Source: p.Source.Addr()})
+	r.traffic.Discard(l.counts(), l.Name, p, d, eff)
 	if r.trace != nil {
 		r.traceStep(eff, l, p.Source.Addr(), p.Payload, "dropped: "+d.String(), "")
 	}
@@ -212,11 +210,7 @@ func (r *Relay) Deadline() instant.Instant {
 func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 	r.links.Age(now.Boot)
 	r.events = r.table.Expire(r.events[:0], now)
-	for rest := r.events; len(rest) > 0; {
-		n := min(len(rest), 256)
-		r.ledger.Commit(now, rest[:n], eff)
-		rest = rest[n:]
-	}
+	r.ledger.CommitAll(now, r.events, eff)
 	if r.links.LapseAt() <= now.Boot {
 		r.links.Lapse(now, r.chooseAnew(eff))
 	}

@@ -13,21 +13,11 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// handleReply takes a Relay-reply. Only a configured server is believed, and
-// only on its uplinks: a client-facing link never carries one, whatever its
-// source says, because nothing on the way there checks sources.
+// handleReply takes a Relay-reply from a server (peers.Server).
 func (r *Relay) handleReply(now instant.Now, l *link, p *inbound.Packet, eff *effect.Effects) {
-	if l.rule != nil {
-		r.drop(l, p, effect.DropReplyFromClientLink, eff)
-		return
-	}
-	peer, protected := p.From(r.peers.Set, trust.Server, l.Name)
-	if peer == nil {
-		r.drop(l, p, effect.DropUntrustedServer, eff)
-		return
-	}
-	if !protected {
-		r.drop(l, p, effect.DropUnprotected, eff)
+	peer, why, ok := r.peers.Server(p, l.Name, l.rule != nil)
+	if !ok {
+		r.drop(l, p, why, eff)
 		return
 	}
 	m, err := dhcp6.ParseRelay(p.Payload)

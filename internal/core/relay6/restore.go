@@ -101,11 +101,7 @@ func (r *Relay) DelegationOn(name string, p netip.Prefix) (d binding.Binding, ok
 func (r *Relay) Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int {
 	r.events = r.table.Clear(r.events[:0], s)
 	n := len(r.events)
-	for rest := r.events; len(rest) > 0; {
-		k := min(len(rest), 256)
-		r.ledger.Commit(now, rest[:k], eff)
-		rest = rest[k:]
-	}
+	r.ledger.CommitAll(now, r.events, eff)
 	if s.Client.IsZero() && (s.All || s.Prefix.IsValid() || s.Link != "") {
 		n += r.endOrphans(func(link string, p netip.Prefix) bool {
 			return (!s.Prefix.IsValid() || s.Prefix == p) && (s.Link == "" || s.Link == link)

@@ -149,12 +149,7 @@ func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
 	}
 	s.links.Tell(l, &h)
 	s.links.SetAddress(l, l.Address())
-	s.ledger.Rehome(l.Name, l.VRF)
-	ops = s.host.SetLink(ops, l.Link)
-	l.line = s.host.Line(l.Name)
-	if elsewhere {
-		ops = s.ledger.PutAll(ops, l.Name, l.VRF)
-	}
+	ops, l.line = s.ledger.SetLink(ops, l.Link, elsewhere)
 	s.ledger.Install(s.applyRule(ops, l), eff)
 }
 
@@ -204,8 +199,7 @@ func (s *Server) Handle(now instant.Now, p *inbound.Packet, eff *effect.Effects)
 func (s *Server) handle(now instant.Now, p *inbound.Packet, answered map[binding.Question]bool, eff *effect.Effects) {
 	l := s.links.At(p.Link)
 	if l == nil {
-		s.traffic.Drop(nil, effect.DropUnknownLink, 1)
-		eff.Drop(effect.Dropped{Reason: effect.DropUnknownLink, Source: p.Source.Addr()})
+		s.traffic.Discard(nil, "", p, effect.DropUnknownLink, eff)
 		return
 	}
 	r := &s.request
@@ -227,9 +221,8 @@ func (s *Server) handle(now instant.Now, p *inbound.Packet, answered map[binding
 }
 
 func (s *Server) drop(r *request, d effect.Drop, eff *effect.Effects) {
-	s.traffic.Drop(r.at.counts(), d, 1)
+	s.traffic.Discard(r.at.counts(), r.at.Name, r.p, d, eff)
 	s.traceStep(r, "dropped: ", d.String(), eff)
-	eff.Drop(effect.Dropped{Reason: d, Link: r.at.Name, Source: r.p.Source.Addr()})
 }
 
 // answer decides on a message that read has accepted.

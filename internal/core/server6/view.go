@@ -54,9 +54,6 @@ func (s *Server) Clear(now instant.Now, of delegation.Selection, eff *effect.Eff
 	return n
 }
 
-// commitAtOnce bounds how many ended leases are in one Change.
-const commitAtOnce = 256
-
 // commit applies and keeps events that no answer tells of.
 func (s *Server) commit(now instant.Now, eff *effect.Effects) {
 	s.apply(now)
@@ -65,11 +62,7 @@ func (s *Server) commit(now instant.Now, eff *effect.Effects) {
 
 // keep makes the store keep the events that no answer tells of.
 func (s *Server) keep(now instant.Now, eff *effect.Effects) {
-	for rest := s.events; len(rest) > 0; {
-		n := min(len(rest), commitAtOnce)
-		s.ledger.Commit(now, rest[:n], eff)
-		rest = rest[n:]
-	}
+	s.ledger.CommitAll(now, s.events, eff)
 	s.events = s.events[:0]
 }
 

@@ -1,7 +1,10 @@
 // Package traffic counts the messages that pass a core: for each link, and for all together.
 package traffic
 
-import "fairlead/internal/core/effect"
+import (
+	"fairlead/internal/core/effect"
+	"fairlead/internal/core/inbound"
+)
 
 // Types is one more than the highest message type that has a counter of its own. All other types
 // are counted as type 0.
@@ -37,6 +40,13 @@ func (s *Sum) Receive(link *Counts, t byte) {
 func (s *Sum) Send(link *Counts, t byte) {
 	link.Sent[slot(t)]++
 	s.Sent[slot(t)]++
+}
+
+// Discard counts a packet that the core discards on a link, and says so in the Effects. nil and no
+// name: on an interface that the core does not know.
+func (s *Sum) Discard(link *Counts, name string, p *inbound.Packet, d effect.Drop, eff *effect.Effects) {
+	s.Drop(link, d, 1)
+	eff.Drop(effect.Dropped{Reason: d, Link: name, Source: p.Source.Addr()})
 }
 
 // Drop counts n datagrams that were discarded on a link; nil: on an interface that the core does not

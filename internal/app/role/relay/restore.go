@@ -3,8 +3,10 @@ package relay
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"log/slog"
 	"sync"
+	"time"
 
 	"fairlead/internal/app/config"
 	"fairlead/internal/app/engine"
@@ -52,12 +54,9 @@ func (d *player) coreOf(n instant.Now, eff *effect.Effects) (*relay6.Relay, erro
 	if err := k.readBlocks(); err != nil {
 		return nil, err
 	}
-	lastWall, err := k.Clock()
-	if err != nil {
-		return nil, err
-	}
-	core.Restore(n, k.Bindings(binding.Relay6), k.blocks, lastWall, eff)
-	return core, k.Err
+	return core, k.Restore(binding.Relay6, func(records iter.Seq[binding.Record], lastWall time.Time) {
+		core.Restore(n, records, k.blocks, lastWall, eff)
+	})
 }
 
 // scanner reads records; it is host/store.

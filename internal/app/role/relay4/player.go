@@ -4,7 +4,9 @@ package relay4
 
 import (
 	"context"
+	"iter"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -99,12 +101,7 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*relay4.Relay, er
 		return nil, err
 	}
 	k := kept.Reader{Log: d.House.Told, Scan: d.House.Store.Scan}
-	lastWall, err := k.Clock()
-	if err != nil {
-		return nil, err
-	}
-	core.Restore(now, k.Bindings(binding.Relay4), lastWall, eff)
-	return core, k.Err
+	return core, k.Restore(binding.Relay4, func(records iter.Seq[binding.Record], lastWall time.Time) { core.Restore(now, records, lastWall, eff) })
 }
 
 // Restore makes a core from what was kept.

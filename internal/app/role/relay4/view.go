@@ -7,7 +7,6 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
-	"fairlead/internal/core/effect"
 	"fairlead/internal/core/relay4"
 	"fairlead/internal/core/traffic"
 	"fairlead/internal/host/nft"
@@ -23,7 +22,7 @@ func linksOf(core *relay4.Relay, spoofed map[string]nft.Spoofed) []api.Relay4Lin
 			found = append(found, api.Relay4Link{
 				Name: l.Name, Up: l.Up, VRF: l.VRF, Trusted: l.Trusted, GIAddr: l.GIAddr, CircuitID: l.CircuitID, Leases: l.Leases,
 				Filter: l.Filter.String(), Spoofed: at.Packets, LastSpoofed: control.SpoofedOf(&at, time.Now()),
-				Relay4Counters: figuresOf(&l.Counters.Counts, l.Counters.LinkCounts, nonZero),
+				Relay4Counters: figuresOf(&l.Counters.Counts, l.Counters.LinkCounts, false),
 			})
 		}
 	}
@@ -33,7 +32,7 @@ func linksOf(core *relay4.Relay, spoofed map[string]nft.Spoofed) []api.Relay4Lin
 // countersOf are the figures of all links that ever were.
 func countersOf(core *relay4.Relay) api.Relay4Counters {
 	sum, _ := core.Sum()
-	return figuresOf(&sum.Counts, sum.LinkCounts, all)
+	return figuresOf(&sum.Counts, sum.LinkCounts, true)
 }
 
 // leasesOf are the figures of the leases on view.
@@ -53,30 +52,25 @@ func totalsOf(links []api.Relay4Link, c api.Relay4Counters) *api.Relay4Totals {
 	return &api.Relay4Totals{Links: len(links), Received: sum(c.Received), Delivered: sum(c.Delivered), Dropped: sum(c.Drops)}
 }
 
-// figuresOf makes the figures that operators see.
-func figuresOf(t *traffic.Counts, counts relay4.LinkCounts, show func(uint64) bool) api.Relay4Counters {
+// figuresOf makes the counters that operators see. With all, it includes those that are 0.
+func figuresOf(t *traffic.Counts, counts relay4.LinkCounts, all bool) api.Relay4Counters {
 	c := api.Relay4Counters{
-		Received: typesOf(&t.Received, show), Delivered: typesOf(&t.Sent, show), Drops: make(map[string]uint64),
+		Received: typesOf(&t.Received), Delivered: typesOf(&t.Sent), Drops: control.AllDrops(&t.Drops),
 		Relay4Counts: api.Relay4Counts(counts),
 	}
-	for d, n := range t.Drops {
-		if show(n) {
-			c.Drops[effect.Drop(d).String()] = n
-		}
+	if !all {
+		control.NonZero(c.Received)
+		control.NonZero(c.Delivered)
+		control.NonZero(c.Drops)
 	}
 	return c
 }
 
-func all(uint64) bool       { return true }
-func nonZero(n uint64) bool { return n > 0 }
-
 // typesOf are counts by the names of types: "discover", or "bootp" for messages without a type.
-func typesOf(counts *[traffic.Types]uint64, show func(uint64) bool) map[string]uint64 {
+func typesOf(counts *[traffic.Types]uint64) map[string]uint64 {
 	m := make(map[string]uint64)
 	for t, n := range counts[:dhcp4.TLS+1] {
-		if show(n) {
-			m[strings.ToLower(strings.TrimPrefix(dhcp4.MessageType(t).String(), "DHCP"))] += n
-		}
+		m[strings.ToLower(strings.TrimPrefix(dhcp4.MessageType(t).String(), "DHCP"))] += n
 	}
 	return m
 }

@@ -5,6 +5,8 @@ package server6
 import (
 	"context"
 	"crypto/rand"
+	"iter"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -117,13 +119,8 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*server6.Server, 
 		return nil, err
 	}
 	k := kept.Reader{Log: d.House.Told, Scan: d.House.Store.Scan}
-	lastWall, err := k.Clock()
-	if err != nil {
+	if err := k.Restore(binding.Server6, func(records iter.Seq[binding.Record], lastWall time.Time) { core.Restore(now, records, lastWall, eff) }); err != nil {
 		return nil, err
-	}
-	core.Restore(now, k.Bindings(binding.Server6), lastWall, eff)
-	if k.Err != nil {
-		return nil, k.Err
 	}
 	from, to := server6.RecordRange()
 	return core, k.Scan(from, to, func(key, value []byte) bool {

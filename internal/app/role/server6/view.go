@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"fairlead/internal/app/api"
-	"fairlead/internal/core/effect"
+	"fairlead/internal/app/control"
 	"fairlead/internal/core/server6"
 	"fairlead/internal/core/traffic"
 	"fairlead/internal/wire/dhcp6"
@@ -54,11 +54,9 @@ func totalsOf(core *server6.Server) *api.Server6Totals {
 
 // figuresOf makes the counters that operators see. With all, it includes those that are 0.
 func figuresOf(t *traffic.Counts, all bool) api.Server6Counters {
-	c := api.Server6Counters{Received: typesOf(&t.Received, all), Sent: typesOf(&t.Sent, all), Drops: make(map[string]uint64)}
-	for d, n := range t.Drops {
-		if all || n > 0 {
-			c.Drops[effect.Drop(d).String()] = n
-		}
+	c := api.Server6Counters{Received: typesOf(&t.Received, all), Sent: typesOf(&t.Sent, all), Drops: control.AllDrops(&t.Drops)}
+	if !all {
+		control.NonZero(c.Drops)
 	}
 	return c
 }
