@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Server6 is the DHCPv6 server at a glance.
@@ -12,6 +13,10 @@ type Server6 struct {
 	ServerID Identifier    `json:"server_id"`
 	Links    []Server6Link `json:"links"` // those with clients of the server, and those on which relay agents are heard
 	Pools    []Server6Pool `json:"pools"`
+	// Agents are the relay agents that the server remembers, and AgentsForgotten those that it did
+	// not remember, since it had heard too many others later.
+	Agents          int    `json:"relay_agents" gauge:"server6_relay_agents" help:"Relay agents that the DHCPv6 server has heard and remembers."`
+	AgentsForgotten uint64 `json:"relay_agents_forgotten" counter:"server6_relay_agents_forgotten_total" help:"Relay agents that the DHCPv6 server has forgotten, since it had heard too many others later."`
 	Server6Leases
 	Server6Counters
 }
@@ -56,6 +61,23 @@ type Server6Counters struct {
 	Received map[string]uint64 `json:"received" counter:"server6_received_messages_total" by:"type" help:"Messages of clients that reached the DHCPv6 server, by type."`
 	Sent     map[string]uint64 `json:"sent" counter:"server6_sent_messages_total" by:"type" help:"Messages of the DHCPv6 server to clients, by type."`
 	Drops    map[string]uint64 `json:"drops" counter:"server6_dropped_messages_total" by:"reason" help:"Messages that the DHCPv6 server has discarded, by reason."`
+}
+
+// RelayAgent is a relay agent that the DHCPv6 server has heard since its start. It is known by its relay-id,
+// or, where it tells none, by its address.
+type RelayAgent struct {
+	Peer    string     `json:"peer"`              // the name of the peer that its messages came from
+	Nearest bool       `json:"nearest"`           // it is that peer itself; else it is behind it
+	RelayID Identifier `json:"relay_id,omitzero"` // option 53
+	// Addresses are those that its messages came from, and LinkAddresses those that it has told of its
+	// links: of each the newest eight, the newest one last. A Lightweight DHCPv6 Relay Agent has neither:
+	// it sends from the address of its client (RFC 6221), which is not kept.
+	Addresses     []netip.Addr `json:"addresses"`
+	LinkAddresses []netip.Addr `json:"link_addresses"`
+	Hops          uint8        `json:"hops"` // relay agents between it and the client, by its newest message
+	First         time.Time    `json:"first"`
+	Last          time.Time    `json:"last"`
+	Messages      uint64       `json:"messages"`
 }
 
 // Server6Leases are figures of the DHCPv6 server's leases.

@@ -219,7 +219,7 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 			o.Spoofed = append(o.Spoofed, api.SpoofedOn{Link: fmt.Sprintf("vlan%02d", i), Packets: uint64(i + 1), Last: *f.LinkList[0].LastSpoofed})
 		}
 	case "empty":
-		f.Live, f.Past, f.Blocked, f.LinkList, f.Of4, f.Served = nil, nil, nil, nil, api.Relay4{}, api.Server6{}
+		f.Live, f.Past, f.Blocked, f.LinkList, f.Of4, f.Served, f.Heard = nil, nil, nil, nil, api.Relay4{}, api.Server6{}, nil
 	case "server":
 		o := &f.Overview
 		o.Roles, o.RelayID, o.RelayIDv4, o.Relay4, o.Peers = []string{"server6"}, "", "", nil, nil

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ func Server6() []Command {
 	return []Command{
 		Look("server6", "Show the DHCPv6 server: its identity, its links, and what it dropped", "server6", writeServer6),
 		Look("pools", "Show how far the pools of the DHCPv6 server are taken", "server6", writePools),
+		Look("relays", "Show the relay agents that the DHCPv6 server has heard", "relays", writeRelays),
 		{Looks, leasesCommand()},
 		{Looks, whyCommand()},
 		{Changes, reconfigureCommand()},
@@ -142,4 +144,30 @@ func writePools(out io.Writer, s api.Server6) error {
 		g.row(p.Network, p.Subnet, p.Name(), p.Size, p.Taken, fmt.Sprintf("%.1f %%", 100*float64(p.Taken)/float64(p.Size)))
 	}
 	return g.write(out)
+}
+
+func writeRelays(out io.Writer, all []api.RelayAgent) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(out, "no relay agent was heard")
+		return err
+	}
+	g := newGrid("peer", "place", "relay-id", "addresses", "link-addresses", "hops", "messages", "first", "last")
+	g.right(6, 7)
+	for i := range all {
+		x := &all[i]
+		place := "behind it"
+		if x.Nearest {
+			place = "itself"
+		}
+		g.row(x.Peer, place, dash(x.RelayID.String()), dash(addressesText(x.Addresses)), dash(addressesText(x.LinkAddresses)), x.Hops, x.Messages, clockTime(x.First), clockTime(x.Last))
+	}
+	return g.write(out)
+}
+
+func addressesText(all []netip.Addr) string {
+	var texts []string
+	for _, a := range all {
+		texts = append(texts, a.String())
+	}
+	return strings.Join(texts, " ")
 }

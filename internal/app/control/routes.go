@@ -88,6 +88,11 @@ func Peers(ask func(context.Context) ([]api.Peer, error)) Route {
 	return Look("/v1/peers", whole(ask))
 }
 
+// Relays is the path of the relay agents that the DHCPv6 server has heard.
+func Relays(ask func(context.Context) ([]api.RelayAgent, error)) Route {
+	return Look("/v1/relays", whole(ask))
+}
+
 // Process are the paths about the process itself, whatever roles it plays.
 func Process(b ProcessBackend) []Route {
 	return []Route{

@@ -149,6 +149,9 @@ func (s *Server) unwrap(now instant.Now, r *request, eff *effect.Effects) ([]byt
 			r.linkLayer = linkaddr.From(v.Address)
 		}
 	}
+	if r.answered == nil {
+		s.agents.hear(now, r)
+	}
 	return payload, 0, true
 }
 

@@ -45,6 +45,7 @@ type Server struct {
 	covering     *ledger.Covering
 	quarantine   quarantine
 	reconfigures reconfigures
+	agents       agents
 	relayed      delegation.Policy // for clients behind relay agents
 	unlimited    delegation.Policy // for leases that have passed the limits already
 	waiting      probing.Messages
@@ -73,7 +74,7 @@ func (l *link) FacesClients() bool { return l.rule != nil }
 
 // New is a server with a validated configuration, before it knows any link.
 func New(cfg *Config, bootID string) *Server {
-	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine(), reconfigures: newReconfigures()}
+	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine(), reconfigures: newReconfigures(), agents: newAgents()}
 	s.unlimited = delegation.Policy{ClientLimit: math.MaxInt, LinkLimit: math.MaxInt}
 	s.covering = ledger.NewCovering(s.table.Table, s.host, ledger.Parts{Stranded: s.stranded})
 	s.ledger = ledger.New(s.table.Table, s.host, ledger.Core{
@@ -117,7 +118,7 @@ func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 func (s *Server) Succeed(old *Server) {
 	s.ledger.Succeed(old.ledger)
 	s.table.Succeed(old.table)
-	s.counts, s.traffic, s.untold, s.reconfigures = old.counts, old.traffic, old.untold, old.reconfigures
+	s.counts, s.traffic, s.untold, s.reconfigures, s.agents = old.counts, old.traffic, old.untold, old.reconfigures, old.agents
 	s.peers.Succeed(&old.peers)
 	s.networks.succeed(old.networks)
 	s.gone.Succeed(&old.gone, old.links.Names(), func(name string) traffic.Counts { return old.links.Named(name).counters })

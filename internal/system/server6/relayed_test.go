@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fairlead/internal/app/api"
 	"fairlead/internal/lab"
 	"fairlead/internal/lab/peer"
 	"fairlead/internal/lab/relay"
@@ -78,6 +79,7 @@ func TestBehindRelays(t *testing.T) {
 			if len(addresses) != links || !slices.Equal(sorted(prefixes), sorted(all)) {
 				t.Errorf("the server has the leases %v and %v, the clients %v", addresses, prefixes, all)
 			}
+			wantHeard(t, server, links)
 			for i := range clients {
 				if !slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return lab.Link(i + 1).Contains(p.Addr()) }) {
 					t.Errorf("no address of %v among %v", lab.Link(i+1), addresses)
@@ -91,6 +93,27 @@ func TestBehindRelays(t *testing.T) {
 				return slices.Equal(left, all[len(peer.ClientKinds):])
 			})
 		})
+	}
+}
+
+// wantHeard checks that the server has heard relay agents on the link of each client, and none behind
+// others.
+func wantHeard(t *testing.T, server *rig.Program, links int) {
+	t.Helper()
+	var all []api.RelayAgent
+	server.Show(&all, "relays")
+	var heard []netip.Addr
+	for i := range all {
+		x := &all[i]
+		if !x.Nearest || len(x.Addresses) != 1 || x.Messages == 0 || x.Last.Before(x.First) {
+			t.Errorf("the server has heard %+v", x)
+		}
+		heard = append(heard, x.LinkAddresses...)
+	}
+	for i := 1; i <= links; i++ {
+		if !slices.Contains(heard, lab.LinkAddress(i)) {
+			t.Errorf("no relay agent on %v among %+v", lab.LinkAddress(i), all)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type Fake struct {
 	PeerList  []api.Peer
 	Of4       api.Relay4
 	Served    api.Server6
+	Heard     []api.RelayAgent
 	Live      []api.Delegation
 	Live4     []api.Delegation // leases of DHCPv4
 	Past      []api.HistoryEntry
@@ -66,6 +67,13 @@ func (f *Fake) Server6(context.Context) (api.Server6, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return f.Served, f.Fail
+}
+
+// Relays is Heard.
+func (f *Fake) Relays(context.Context) ([]api.RelayAgent, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return slices.Clone(f.Heard), f.Fail
 }
 
 // ComeBack has asked two clients, and cannot ask two others.
@@ -212,5 +220,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6), control.Change("reconfigure", f.ComeBack), control.Why(f.Why)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6), control.Relays(f.Relays), control.Change("reconfigure", f.ComeBack), control.Why(f.Why)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
 }

@@ -27,10 +27,21 @@ func New() *Fake {
 		PeerList: peers(),
 		Of4:      relay4(),
 		Served:   server6(),
-		Live:     live(),
-		Live4:    live4(),
-		Past:     past(),
-		Blocked:  []api.Block{{Link: "br-cust9"}, {Prefix: netip.MustParsePrefix("2001:db8:40ff::/56"), Client: Bob}},
+		Heard: []api.RelayAgent{
+			{
+				Peer: "access1", Nearest: true, RelayID: "\x00\x03\x00\x01\x02\x00\x5e\x10\x00\x01", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8:ffff::7")}, LinkAddresses: []netip.Addr{},
+				Hops: 1, First: Start, Last: Start.Add(time.Hour), Messages: 9,
+			},
+			{
+				Peer: "access1", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8:aaaa::1")}, LinkAddresses: []netip.Addr{netip.MustParseAddr("2001:db8:8::1"), netip.MustParseAddr("2001:db8:8::2")},
+				First: Start, Last: Start.Add(time.Minute), Messages: 8,
+			},
+			{Peer: "access2", RelayID: "\x00\x02lightweight", Addresses: []netip.Addr{}, LinkAddresses: []netip.Addr{}, First: Start, Last: Start, Messages: 1},
+		},
+		Live:    live(),
+		Live4:   live4(),
+		Past:    past(),
+		Blocked: []api.Block{{Link: "br-cust9"}, {Prefix: netip.MustParsePrefix("2001:db8:40ff::/56"), Client: Bob}},
 	}
 }
 
@@ -113,7 +124,7 @@ func server6() api.Server6 {
 		Received: map[string]uint64{"Solicit": 5, "Request": 4}, Sent: map[string]uint64{"Advertise": 5, "Reply": 4}, Drops: map[string]uint64{"no-subnet": 1},
 	}
 	return api.Server6{
-		ServerID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2", Server6Counters: counters,
+		Agents: 3, AgentsForgotten: 5, ServerID: "\x00\x04\x7d\x44\x48\x40\x9d\xc0\x11\xd1\xb2\x45\x5f\xfd\xce\x74\xfa\xd2", Server6Counters: counters,
 		Server6Leases: api.Server6Leases{
 			Prefixes: 2, Addresses: 3, Declined: 1, Untold: 3, Unkept: 1, WaitForClock: 2,
 			Events: map[string]uint64{"granted": 7, "ended": 2}, Ends: map[string]uint64{"released": 2}, Refusals: map[string]uint64{"limit-client": 4},

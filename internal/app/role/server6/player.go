@@ -149,7 +149,7 @@ func (d *player) Hears(m *udp.Datagram) bool {
 
 // Routes are the server's paths of the control interface.
 func (d *player) Routes() []control.Route {
-	return []control.Route{control.Look("/v1/server6", d.look), control.Change("reconfigure", d.reconfigure), control.Why(d.why)}
+	return []control.Route{control.Look("/v1/server6", d.look), control.Relays(d.relays), control.Change("reconfigure", d.reconfigure), control.Why(d.why)}
 }
 
 // Collectors are the server's metrics.
@@ -193,6 +193,12 @@ func (d *player) reconfigure(ctx context.Context, r api.ReconfigureRequest, who 
 	})
 	d.House.Told.Info("clients asked to come back", "by", who, "asked", done.Asked)
 	return done, err
+}
+
+// relays are the relay agents that the server has heard.
+func (d *player) relays(ctx context.Context) (all []api.RelayAgent, err error) {
+	err = d.Engine.Call(ctx, func(instant.Now, *effect.Effects) { all = agentsOf(d.Engine.Core) })
+	return all, err
 }
 
 // look makes the status of the server.

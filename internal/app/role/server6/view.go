@@ -2,6 +2,7 @@ package server6
 
 import (
 	"fmt"
+	"net/netip"
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
@@ -20,6 +21,7 @@ func viewOf(core *server6.Server) api.Server6 {
 			Events: t.Events, Ends: t.Ends, Refusals: t.Refusals,
 		},
 	}
+	v.Agents, v.AgentsForgotten = core.Heard()
 	v.Server6Counters = figuresOf(&core.Traffic().Counts, true)
 	for _, l := range core.Links() {
 		v.Links = append(v.Links, api.Server6Link{
@@ -30,6 +32,17 @@ func viewOf(core *server6.Server) api.Server6 {
 		v.Pools = append(v.Pools, api.Server6Pool(p))
 	}
 	return v
+}
+
+// agentsOf makes the list of the relay agents that were heard.
+func agentsOf(core *server6.Server) (all []api.RelayAgent) {
+	for _, x := range core.Agents() {
+		all = append(all, api.RelayAgent{
+			Peer: x.Peer, Nearest: x.Nearest, RelayID: api.Identifier(x.RelayID), Addresses: append([]netip.Addr{}, x.Addresses...), LinkAddresses: append([]netip.Addr{}, x.LinkAddresses...),
+			Hops: x.Hops, First: x.First, Last: x.Last, Messages: x.Messages,
+		})
+	}
+	return all
 }
 
 // totalsOf makes the server's totals for the status.
