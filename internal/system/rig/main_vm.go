@@ -11,6 +11,7 @@ import (
 	"fairlead/internal/app/role/guard"
 	"fairlead/internal/app/role/relay"
 	"fairlead/internal/app/role/relay4"
+	"fairlead/internal/app/role/server6"
 )
 
 // asProgram is the variable that makes the test binary run as the program. It is set for
@@ -21,7 +22,7 @@ const asProgram = "FAIRLEAD_VM_PROGRAM"
 // test binary is also the program. At the end it calls the functions end.
 func Main(m *testing.M, end ...func()) {
 	if os.Getenv(asProgram) != "" {
-		commands := daemon.Commands(guard.Role(), relay.Role(), relay4.Role())
+		commands := daemon.Commands(guard.Role(), relay.Role(), relay4.Role(), server6.Role())
 		os.Exit(cli.Main(commands, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {
