@@ -52,8 +52,8 @@ var page = template.Must(template.New("").Funcs(template.FuncMap{
 |---|---|---|---|
 {{range .Judged}}| {{.Name}} | {{.Figure}} | {{with .Wanted}}{{.}}{{else}}-{{end}} | {{.Word}}{{with .Void}}: {{.}}{{end}} |
 {{end}}
-A missed bar is a result, not an error of the run. A void one says nothing: what
-would have made the figure mean something was not there.
+A missed bar is a result, not an error of the run. A void bar says nothing, because a
+condition of its measurement was not met.
 {{end}}`))
 
 // Page returns a template for the text of a document.

@@ -122,7 +122,7 @@ func (s *Suite) document(r *harness.Run, when time.Time, titles []string) (strin
 var document = harness.Page(`# Performance
 
 Made by {{code "make bench"}}, which measures all of this and writes this file. Do not edit it.
-Absolute figures belong to the machine below; the ratios travel better.
+Absolute figures are those of the machine below; ratios differ less between machines.
 
 | | |
 |---|---|
@@ -152,80 +152,79 @@ Each contender has three network namespaces, joined by veth pairs:
 
     gen g0 ------ d0 relay u0 ------ s0 srv
 
-The two roles, relay6 for DHCPv6 and relay4 for DHCPv4, are measured one after the other
-in the same way; what follows says where they differ. The relay has one core to itself. On the other, {{code "fairlead load"}} plays the
-clients in gen, and a server that keeps no state (internal/lab/reflector) answers
-in srv. Contenders take turns, one round after another; those that wait are
-stopped. All of them have priority over what else the machine does. CPU time is what the relay's threads ran ({{code "/proc/PID/task/*/schedstat"}})
-from the start of the measurement to its end, by the exchanges that were answered
-in time or late; on veth a sender's time includes the way of the packet into the
-receiver's queue.
+relay6 (DHCPv6) and relay4 (DHCPv4) are measured one after the other, in the same way unless
+the text below says otherwise. The relay has one core to itself. On the other core,
+{{code "fairlead load"}} plays the clients in gen, and a server that keeps no state
+(internal/lab/reflector) answers in srv. Contenders take turns, one round after another;
+those that wait are stopped. All of them have priority over everything else on the machine.
+CPU time is the time for which the relay's threads ran ({{code "/proc/PID/task/*/schedstat"}}) from the
+start of the measurement to its end, divided by the exchanges that were answered, in time or
+late. On veth, a sender's time includes the way of the packet into the receiver's queue.
 
-- Plain: {{.Clients}} clients, each with its own link-layer address, link-local address
-  and DUID, one Solicit for one Information-request; for relay4 Discovers, as every
-  other message changes or needs a lease. The kernel below every relay
-  is told all link-layer addresses beforehand, so that relays which need them lose
-  no time. 64 exchanges are under way at a time (closed loop); then there are {{.OpenRate}} a
-  second (open loop); then {{.Factor}} times what the closed loop did (overload). With {{.Many}}
+- Plain: {{.Clients}} clients, each with its own link-layer address, link-local address and
+  DUID. For each Solicit there is one Information-request. For relay4 all are Discovers, as
+  every other message changes or needs a lease. Before the measurement, the kernel of every
+  relay is told all link-layer addresses, so that relays which need them lose no time. First 64
+  exchanges are under way at a time (closed loop), then {{.OpenRate}} begin each second (open
+  loop), then {{.Factor}} times as many as the closed loop did (overload). With {{.Many}}
   clients there is one more closed loop, which counts for no bar.
 - Mix of relay6: of 100 exchanges 10 are a Request that grants a prefix to a client which had
-  none, 50 Renews, 20 Solicits, 20 Information-requests. Only fairlead has state to
-  keep, so only fairlead plays it: with 64 exchanges under way, with {{.PeakWindow}}, so
-  that there is always something to do while the disk works (relay6-mix-vs-best-peer
-  takes this one, and both are shown), and then with {{.Factor}}
-  times the better of the two (overload).
-- Mix of relay4: of 100 exchanges 10 are the four messages that get a client its lease,
-  50 Requests to all that renew one, 40 Discovers, in the same loops. What the relay sees
-  of leases it keeps, and no answer waits for that.
+  none, 50 are Renews, 20 Solicits, 20 Information-requests. Only fairlead has state to keep, so
+  only fairlead is measured. It has 64 exchanges under way; then {{.PeakWindow}}, so that there
+  is always something to do while the disk works; then {{.Factor}} times the better rate of the
+  two (overload). Both closed loops are shown; relay6-mix-vs-best-peer takes the second.
+- Mix of relay4: of 100 exchanges 10 are the four messages that get a client its lease, 50 are
+  Requests to all servers that renew a lease, 40 Discovers, in the same loops. The relay keeps the
+  leases that it sees; no answer waits for that.
 - fairlead as relay6: {{code "filter: strict"}}, {{code "loop-drop: drop"}}, {{.Present}} delegations present at the start, each
-  with its route and its filter elements, the store on the file system above, rates
-  unlimited except for the floods, warnings logged and no grants (what the others
-  would log goes nowhere either). The runs of the mix and of relay6-grants leave
-  more delegations behind than there were. As relay4: {{code "agent-information: add"}}, so that
-  option 82 with circuit-id and relay-id is in every message, {{.Present}} leases on view at
-  the start, and the rest as for relay6.
-- Who relays for DHCPv4 is seen to do it. The server answers no message without giaddr,
-  and none without the sub-options of option 82 that the contender is said below to add;
-  and each contender's first Offer must have giaddr and no option 82.
-- blind: {{code "tools/bench/relays/blind/blind.c"}} puts 38 octets in front of a message and takes 38
-  away from an answer, in batches, and looks at nothing: what UDP sockets permit. In DHCPv4 it writes giaddr and hops, adds no option,
-  and sends answers to yiaddr.
-  If it does not do {{.BlindVsISC}} times what ISC dhcrelay does (relay4: {{.BlindVsISC4}} times, as
-  dhcrelay is faster there), the comparisons are void.
+  with its route and its filter elements; the store on the file system above; rates unlimited
+  except for the floods; warnings are logged and grants are not (what the others would log goes
+  nowhere, too). The runs of the mix and of relay6-grants leave more delegations than there were
+  before. As relay4: {{code "agent-information: add"}}, so that every message has option 82 with
+  circuit-id and relay-id; {{.Present}} leases on view at the start; the rest as for relay6.
+- The bench makes sure that a contender for DHCPv4 really relays. The server answers no message
+  without giaddr, and none without the sub-options of option 82 that the list below says the
+  contender adds. Each contender's first Offer must have giaddr and no option 82.
+- blind: {{code "tools/bench/relays/blind/blind.c"}} puts 38 octets in front of a message and takes 38 octets
+  away from an answer, in batches, and looks at nothing else. It shows what UDP sockets permit. In
+  DHCPv4 it writes giaddr and hops, adds no option, and sends answers to yiaddr. If it does not do
+  {{.BlindVsISC}} times what ISC dhcrelay does (relay4: {{.BlindVsISC4}} times, as dhcrelay is
+  faster there), the comparisons are void.
 - Overload: void if less than {{.Enough}} times the peak was really sent.
-- relay6-cold-clients and 4096-addresses: nothing is told to the kernel, and
-  its neighbour table has its usual room of 1024.
-- relay6-slow-disk: strace holds back every sync of the store by 20 ms, and is there
-  without doing so in the other run; 400 grants a second beside 1600 Solicits.
-- relay6-restore: routes and filter removed, page cache dropped; from the start of
-  the program to the answer to a Renew, which a client sends every 10 ms, and then
-  everything in the kernel is counted.
-- Flood: two hosts on one switched link, default limits; 500 honest messages a
-  second from 256 clients, beside a host that sends all it can, from one link-layer
-  address or from 65 536. The worse of the two counts.
-- relay6-flood-elsewhere: the same honest messages on one link, default limits, and beside
-  them a flood on a second one, of Solicits from {{.Throwers}} link-layer addresses as fast as the
-  second core can send. The figure is what is lost when the relay serves the second link,
-  less what is lost when it does not. Void if the flood is under {{.LeastElsewhere}} a second.
+- relay6-cold-clients and 4096-addresses: the kernel is told no addresses beforehand, and its
+  neighbour table has its usual room for 1024.
+- relay6-slow-disk: strace holds back every sync of the store by 20 ms. In the other run strace is
+  there, too, and holds back nothing. There are 400 grants a second beside 1600 Solicits.
+- relay6-restore: routes and filter are removed and the page cache is dropped before. The figure is
+  the time from the start of the program to the answer to a Renew, which a client sends every 10 ms.
+  After that everything in the kernel is counted.
+- Flood: two hosts on one switched link, default limits. One host sends 500 messages a second from
+  256 clients, the other all it can, from one link-layer address or from 65 536. The worse of the
+  two results counts.
+- relay6-flood-elsewhere: the same 500 messages a second on one link, default limits. On a second
+  link there is a flood of Solicits from {{.Throwers}} link-layer addresses, as fast as the second core
+  can send. The figure is the loss when the relay serves the second link, less the loss when it
+  does not. It is void if the flood is under {{.LeastElsewhere}} a second.
 
-The server is measured in the relay's place, alone on its core, and on the other core a relay
-agent brings it the messages of clients that are behind that:
+The server is measured in the place of the relay, alone on its core. From the other core, a relay
+agent brings it the messages of the clients behind it:
 
-- Both servers delegate a /60 of one pool to each client, have their leases in a file on
-  the file system above, and log warnings alone. fairlead syncs each lease to the disk before the
-  Reply leaves, and Kea's memfile syncs none. Each exchange is Solicit, Advertise, Request, Reply, for
-  a client that has no lease.
-- At equal load perfdhcp has {{.EqualRate}} clients a second begin. Twice as many would leave perfdhcp no
-  time, as it does not wait then but looks for answers all the time: so {{code "fairlead load"}} finds the
-  peaks. It has 16 to 1024 exchanges under way, and the peak is the most that a server answers
-  where less than 0.5 % is lost.
+- Both servers delegate a /60 of one pool to each client, have their leases in a file on the file
+  system above, and log only warnings. fairlead syncs each lease to the disk before the Reply
+  leaves; Kea's memfile syncs none. Each exchange is Solicit, Advertise, Request, Reply, for a client
+  that has no lease.
+- Equal load: perfdhcp begins {{.EqualRate}} exchanges a second. perfdhcp does not wait but looks for
+  answers all the time, and would have no time left for twice as many. So {{code "fairlead load"}} finds the
+  peaks. It has 16 to 1024 exchanges under way; the peak is the most that a server answers while
+  less than 0.5 % is lost.
 - The comparisons are void if the generator's core was busy for more than 90 % of the time.
-- server6-memory, server6-full-pool and server6-start: two servers with a pool of 2^20 prefixes.
-  In one's store are leases for 99 % of the pool, each for one client behind the relay agent; the bench
-  writes them there before the server starts. The other's is empty. The first figure is the difference
-  of their memory, the second that of their CPU time for a Solicit. Then the one with the
-  leases starts anew, with the page cache dropped; from the start of the program to the answer to a
-  Renew of a random lease, which the relay agent sends every 10 ms.
+- server6-memory, server6-full-pool and server6-start: two servers with a pool of 2^20 prefixes each.
+  The store of one has leases for 99 % of the pool, each for one client behind the relay agent; the
+  bench writes them there before that server starts. The store of the other is empty. The first
+  figure is the difference of their memory, the second that of their CPU time for a Solicit. For the
+  third, the server with the leases starts again, with the page cache dropped: it is the time from the
+  start of the program to the answer to a Renew of a random lease, which the relay agent sends every
+  10 ms.
 
 Contenders:
 
