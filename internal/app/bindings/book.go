@@ -16,6 +16,8 @@ import (
 // Core is a core that has bindings. Its methods belong to the engine's loop.
 type Core interface {
 	engine.Core
+	// Unproved reports whether a binding on a point-to-point link may be another client's by now.
+	Unproved(b *binding.Binding) bool
 	// Clear ends a bounded number of the selected bindings, and returns how many. The caller
 	// repeats it until the result is 0.
 	Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int
@@ -36,7 +38,7 @@ type Options[C Core] struct {
 	// Level is that of the log: at debug every step of every message is logged.
 	Level *slog.LevelVar
 	// Live yields what clients hold now.
-	Live func(core C, yield func(Living))
+	Live func(core C, yield func(binding.Binding) bool)
 	// Clients are the clients that an identifier may name.
 	Clients func(api.Identifier) []binding.Client
 	// Block has a grant not learned again; nil: the role has no blocks.
@@ -51,7 +53,11 @@ func NewBook[C Core](o Options[C]) *Book[C] { return &Book[C]{role: o} }
 func (k *Book[C]) Live(ctx context.Context) (all []Living, at instant.Now, err error) {
 	err = k.role.Engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
 		at = now
-		k.role.Live(k.role.Engine.Core, func(one Living) { all = append(all, one) })
+		core := k.role.Engine.Core
+		k.role.Live(core, func(b binding.Binding) bool {
+			all = append(all, Living{Binding: b, Unproved: core.Unproved(&b)})
+			return true
+		})
 	})
 	return all, at, err
 }

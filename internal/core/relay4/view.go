@@ -34,13 +34,7 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], lastW
 }
 
 // Leases are the live leases, link by link.
-func (r *Relay) Leases(yield func(binding.Binding) bool) {
-	for b := range r.table.All() {
-		if !yield(b) {
-			return
-		}
-	}
-}
+func (r *Relay) Leases(yield func(binding.Binding) bool) { r.table.All()(yield) }
 
 // LeaseOn is the live lease of an address on a link.
 func (r *Relay) LeaseOn(name string, a netip.Addr) (b binding.Binding, ok bool) {

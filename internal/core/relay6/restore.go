@@ -79,13 +79,7 @@ func (r *Relay) Kernel() ledger.Kernel { return r.ledger.Kernel() }
 func (r *Relay) Blocks() []delegation.Block { return r.table.Blocks() }
 
 // Delegations are the live delegations.
-func (r *Relay) Delegations(yield func(binding.Binding) bool) {
-	for d := range r.table.All() {
-		if !yield(d) {
-			return
-		}
-	}
-}
+func (r *Relay) Delegations(yield func(binding.Binding) bool) { r.table.All()(yield) }
 
 // DelegationOn is the live delegation of exactly this prefix on the named link.
 func (r *Relay) DelegationOn(name string, p netip.Prefix) (d binding.Binding, ok bool) {

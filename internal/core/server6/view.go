@@ -35,13 +35,7 @@ func (s *Server) Restore(now instant.Now, records iter.Seq[binding.Record], last
 
 // Leases are the live leases, link by link. Those of clients behind relay agents are on a link
 // that is named "network/" and the network.
-func (s *Server) Leases(yield func(binding.Binding) bool) {
-	for b := range s.table.All() {
-		if !yield(b) {
-			return
-		}
-	}
-}
+func (s *Server) Leases(yield func(binding.Binding) bool) { s.table.All()(yield) }
 
 // Clear ends leases on an operator's command. Each call ends a bounded number and returns it; the
 // caller repeats it until it is 0. The clients are not told. Others get the leases after the

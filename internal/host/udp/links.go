@@ -98,6 +98,18 @@ func (c *Conn) removeUnused() {
 // address detection has not ended. ENETUNREACH means that there is no route to the peer. Try
 // again when addresses change.
 func (c *Conn) AddLocal(at Local) error {
+	return c.change(at, func(e Local) error {
+		s, err := c.ensure(e)
+		if err != nil {
+			return fmt.Errorf("udp: %w", err)
+		}
+		s.wanted = true
+		return nil
+	})
+}
+
+// change calls do with the key of a socket, while c.admin is locked and the Conn is open.
+func (c *Conn) change(at Local, do func(e Local) error) error {
 	e, err := c.local(at)
 	if err != nil {
 		return err
@@ -107,12 +119,7 @@ func (c *Conn) AddLocal(at Local) error {
 	if c.closing.Load() {
 		return net.ErrClosed
 	}
-	s, err := c.ensure(e)
-	if err != nil {
-		return fmt.Errorf("udp: %w", err)
-	}
-	s.wanted = true
-	return nil
+	return do(e)
 }
 
 // Source is the address from which the kernel would send to a global address. An error says that
@@ -153,22 +160,15 @@ func (c *Conn) source(to netip.Addr, vrf string) (netip.Addr, error) {
 // RemoveLocal closes the socket that AddLocal opened, unless client links use it. The wildcard
 // socket of Open stays.
 func (c *Conn) RemoveLocal(at Local) error {
-	e, err := c.local(at)
-	if err != nil {
-		return err
-	}
-	c.admin.Lock()
-	defer c.admin.Unlock()
-	if c.closing.Load() {
-		return net.ErrClosed
-	}
-	s := c.sockets[e]
-	if s == nil {
-		return fmt.Errorf("%w: %v", ErrNoLocal, e)
-	}
-	s.wanted = e == c.wildcard("")
-	c.removeUnused()
-	return nil
+	return c.change(at, func(e Local) error {
+		s := c.sockets[e]
+		if s == nil {
+			return fmt.Errorf("%w: %v", ErrNoLocal, e)
+		}
+		s.wanted = e == c.wildcard("")
+		c.removeUnused()
+		return nil
+	})
 }
 
 // local is at in the form of the keys by which sockets are found.

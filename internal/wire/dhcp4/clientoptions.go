@@ -4,34 +4,16 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
-	"math"
 	"net/netip"
-	"strconv"
-	"time"
+
+	"fairlead/internal/wire/lifetime"
 )
 
-// Lifetime is a number of seconds in which the largest value is infinity (RFC 2131
-// section 3.3).
-type Lifetime uint32
+// Lifetime is a number of seconds (RFC 2131 section 3.3).
+type Lifetime = lifetime.Seconds
 
 // Infinity is the lifetime that never ends.
-const Infinity Lifetime = 0xffffffff
-
-// String returns seconds, such as "3600s", or "infinity".
-func (l Lifetime) String() string {
-	if l == Infinity {
-		return "infinity"
-	}
-	return strconv.FormatUint(uint64(l), 10) + "s"
-}
-
-// Duration returns the lifetime as a duration; Infinity is math.MaxInt64.
-func (l Lifetime) Duration() time.Duration {
-	if l == Infinity {
-		return math.MaxInt64
-	}
-	return time.Duration(l) * time.Second
-}
+const Infinity = lifetime.Infinity
 
 // ParseLifetime reads the payload of an option c that holds a time: the lease time, T1
 // or T2 (RFC 2132 sections 9.2, 9.11 and 9.12).

@@ -3,34 +3,16 @@ package dhcp6
 import (
 	"encoding/binary"
 	"iter"
-	"math"
 	"net/netip"
-	"strconv"
-	"time"
+
+	"fairlead/internal/wire/lifetime"
 )
 
-// Lifetime is a number of seconds in which the largest value is infinity (RFC
-// 8415 section 7.7). T1 and T2 use it as well.
-type Lifetime uint32
+// Lifetime is a number of seconds (RFC 8415 section 7.7). T1 and T2 use it as well.
+type Lifetime = lifetime.Seconds
 
 // Infinity is the lifetime that never ends.
-const Infinity Lifetime = 0xffffffff
-
-// String returns seconds, such as "3600s", or "infinity".
-func (l Lifetime) String() string {
-	if l == Infinity {
-		return "infinity"
-	}
-	return strconv.FormatUint(uint64(l), 10) + "s"
-}
-
-// Duration returns the lifetime as a duration, math.MaxInt64 for Infinity.
-func (l Lifetime) Duration() time.Duration {
-	if l == Infinity {
-		return math.MaxInt64
-	}
-	return time.Duration(l) * time.Second
-}
+const Infinity = lifetime.Infinity
 
 // The octets of each option before the options that it holds.
 const (

@@ -63,12 +63,7 @@ func newPlayer(h *role.House) *player {
 	d.relay.Notes.Happened = d.refusedGrants.take
 	d.Book = bindings.NewBook(bindings.Options[*relay6.Relay]{
 		Engine: d.Engine, Level: &h.Level, Block: (*relay6.Relay).Block,
-		Clients: clients,
-		Live: func(core *relay6.Relay, yield func(bindings.Living)) {
-			for b := range core.Delegations {
-				yield(bindings.Living{Binding: b, Unproved: core.Unproved(&b)})
-			}
-		},
+		Clients: clients, Live: (*relay6.Relay).Delegations,
 	})
 	h.Bindings.Add(d.Book)
 	return d

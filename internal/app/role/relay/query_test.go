@@ -37,12 +37,7 @@ func TestClientIsNamedAsItIsShown(t *testing.T) {
 	p.Core.Restore(now, slices.Values(kept), nil, time.Time{}, &eff)
 	p.run(t)
 	book := bindings.NewBook(bindings.Options[*relay6.Relay]{
-		Engine: p.Engine, Clients: clients, Block: (*relay6.Relay).Block,
-		Live: func(core *relay6.Relay, yield func(bindings.Living)) {
-			for b := range core.Delegations {
-				yield(bindings.Living{Binding: b})
-			}
-		},
+		Engine: p.Engine, Clients: clients, Block: (*relay6.Relay).Block, Live: (*relay6.Relay).Delegations,
 	})
 	house := bindings.NewHouse(slog.New(slog.DiscardHandler), nil, nil, control.NewFeed())
 	house.Add(book)

@@ -59,12 +59,7 @@ func newPlayer(h *role.House) *player {
 	})
 	d.Inbox().RefuseWhile(h.Identity.Missing, effect.DropNoToken)
 	d.Book = bindings.NewBook(bindings.Options[*relay4.Relay]{
-		Engine: d.Engine, Level: &h.Level, Clients: clients,
-		Live: func(core *relay4.Relay, yield func(bindings.Living)) {
-			for b := range core.Leases {
-				yield(bindings.Living{Binding: b, Unproved: core.Unproved(&b)})
-			}
-		},
+		Engine: d.Engine, Level: &h.Level, Clients: clients, Live: (*relay4.Relay).Leases,
 	})
 	h.Bindings.AddLeases(d.Book)
 	return d

@@ -59,11 +59,7 @@ func newPlayer(h *role.House) *player {
 	d.Book = bindings.NewBook(bindings.Options[*server6.Server]{
 		Engine: d.Engine, Level: &h.Level,
 		Clients: func(id api.Identifier) []binding.Client { return []binding.Client{binding.DUID(id)} },
-		Live: func(core *server6.Server, yield func(bindings.Living)) {
-			for b := range core.Leases {
-				yield(bindings.Living{Binding: b, Unproved: core.Unproved(&b)})
-			}
-		},
+		Live:    (*server6.Server).Leases,
 	})
 	h.Bindings.AddLeases(d.Book)
 	return d
