@@ -49,7 +49,9 @@ func (s *Server) assign(now instant.Now, r *request, eff *effect.Effects) (effec
 func (s *Server) choose(r *request) {
 	for i := range r.ias {
 		s.decide(r, &r.ias[i])
-		s.mark(r, &r.ias[i])
+		if i+1 < len(r.ias) {
+			s.mark(r, &r.ias[i])
+		}
 	}
 	s.unmark(r)
 	r.settleSubnet()
