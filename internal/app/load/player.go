@@ -25,6 +25,7 @@ type player struct {
 	base   time.Time     // instant 0
 	now    time.Duration // the time of this turn
 	wall   int64         // the wall clock at instant 0
+	since  time.Duration // what is heard in this turn has come after this
 	unsent int           // messages of this turn that could not be sent
 	hear   func(client uint32, arrived int64, message []byte)
 }
@@ -55,13 +56,20 @@ const most = 256
 func (p *player) listen() (all bool) {
 	p.look()
 	p.unsent = 0
-	all = p.port.Receive(most, p.hear) < most
+	if all = p.port.Receive(most, p.hear) < most; all {
+		p.since = p.now
+	}
 	p.engine.Expire(p.now)
 	return all
 }
 
+// heard handles one frame. The kernel tells by the wall clock when it arrived. Where the wall clock
+// was set meanwhile, that instant is not of this turn, and the frame counts as arrived now.
 func (p *player) heard(client uint32, arrived int64, message []byte) {
 	at := time.Duration(arrived - p.wall)
+	if at < p.since || at > p.now {
+		at = p.now
+	}
 	if b, m, more := p.engine.Answer(p.port.Room(), client, at, message); more {
 		p.port.Queue(m, b)
 	}

@@ -21,7 +21,7 @@ const (
 	wantAddresses = 0.9 // of the rate with few addresses
 	wantGrants    = 15_000
 	wantGrowth    = 1.3
-	wantRestore   = 3 * time.Second
+	wantRestore   = 2 * time.Second
 	wantMemory    = 100e6 // octets
 )
 
