@@ -10,21 +10,21 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// What makes a difference between clients: reservations, classes, and options by place.
+// These tests are about what differs between clients: reservations, classes, and options by place.
 
 const (
 	myAddress = "2001:db8:8::abcd"
 	myPrefix  = "2001:db8:7700::/48"
 )
 
-// reserving makes a reservation of an address and a prefix in the relay agent's network, for whom the
-// identifiers tell.
+// reserving makes a reservation of an address and a prefix in the relay agent's network, for the client
+// with the identifiers.
 func reserving(r server6.Reservation) func(*server6.Config) {
 	r.Addresses, r.Prefixes = []netip.Addr{addr(myAddress)}, []netip.Prefix{cidr(myPrefix)}
 	return subnetOf(2, func(sn *server6.Subnet) { sn.Reservations = append(sn.Reservations, r) })
 }
 
-// A reservation is for whom all its identifiers tell, and for nobody else.
+// A reservation is for a client that matches all its identifiers, and for nobody else.
 func TestReservationsByEachIdentifier(t *testing.T) {
 	const relayID, otherID = "\x00\x03\x00\x01relay!", "\x00\x03\x00\x01other!"
 	remote := append([]byte{0, 0, 0x7e, 0xd9}, "line 4711"...)
@@ -86,7 +86,8 @@ func TestRelayIDAndInterfaceIDAreOfOneRelayAgent(t *testing.T) {
 	}
 }
 
-// On a link of ours the link-layer address is that of the frame, and no client can write another one.
+// On a link of this machine the link-layer address is that of the frame. What a client writes into its
+// message does not count.
 func TestReservationByFrame(t *testing.T) {
 	w := newWorld(t, subnet(func(sn *server6.Subnet) {
 		sn.Reservations = []server6.Reservation{{LinkLayer: alice.mac, Addresses: []netip.Addr{addr("2001:db8:1::77")}}}
@@ -101,7 +102,7 @@ func TestReservationByFrame(t *testing.T) {
 	}
 }
 
-// What is reserved nobody else gets, whether it is in a pool or not, and however full the pool is.
+// Nobody else gets what is reserved, whether it is in a pool or not, and however full the pool is.
 func TestReservedIsKeptFree(t *testing.T) {
 	w := newWorld(t, subnet(func(sn *server6.Subnet) {
 		pool("2001:db8:1::1:0", "2001:db8:1::1:ff")(sn)
@@ -133,8 +134,8 @@ func TestReservedIsKeptFree(t *testing.T) {
 	}
 }
 
-// Who has something else when a reservation is made for it gets what is reserved at its next Renew, and who
-// has what is reserved for another loses it there.
+// A client that has another lease when a reservation is made for it gets what is reserved at its next Renew.
+// A client that has what is reserved for another loses it at its next Renew.
 func TestReservationIsMadeLater(t *testing.T) {
 	w := newWorld(t)
 	mine, others := w.obtains(alice, iaNA(1), iaPD(2)), w.obtains(bob, iaNA(1), iaPD(2))
@@ -245,7 +246,7 @@ func TestReservedAddressIsDeclined(t *testing.T) {
 	w.agrees()
 }
 
-// A pool with a class is for the clients of the class alone. Each kind of test is held against what
+// A pool with a class is only for the clients of that class. Each kind of test is compared with what
 // messages say.
 func TestClasses(t *testing.T) {
 	const enterprise = "\x00\x00\x11\x8b"
@@ -399,7 +400,7 @@ func TestSharedNetwork(t *testing.T) {
 	w.agrees()
 }
 
-// The host of a link that is in no subnet is not answered, until a subnet names its interface.
+// A host on a link without a subnet gets no answer, until a subnet names the interface.
 func TestSubnetByInterface(t *testing.T) {
 	w := newWorld(t, func(c *server6.Config) { c.Networks = c.Networks[2:] })
 	p := alice.from(alice.message(dhcp6.Solicit, iaNA(1)))

@@ -22,14 +22,14 @@ var thieves = map[string]client{
 	"without its link-layer address": {alice.link, alice.duid, bob.addr, linkaddr.Addr{}},
 }
 
-// elsewhere is alice at another address of hers.
+// elsewhere is alice, sending from another of her addresses.
 var elsewhere = client{alice.link, alice.duid, "fe80::a2", alice.mac}
 
 func move(p delegation.MovePolicy) func(*server6.Config) {
 	return limits(func(l *delegation.Policy) { l.Move = p })
 }
 
-// holders are those of the leases: next hop, link-layer address, and how long the lease lives, in seconds.
+// holders are the holders of the leases: next hop, link-layer address, and for how many seconds the lease lives.
 func (w *world) holders() (all []string) {
 	for b := range w.core.Leases {
 		all = append(all, fmt.Sprintf("%s %s %d", b.NextHop, b.LinkLayer, w.now.Until(b.Valid)/time.Second))
@@ -37,7 +37,7 @@ func (w *world) holders() (all []string) {
 	return all
 }
 
-// theHolder fails the test unless all leases are of a client, and live that long.
+// theHolder fails the test unless all leases belong to a client, and live that long.
 func (w *world) theHolder(c client, seconds int) {
 	w.Helper()
 	want := fmt.Sprintf("%s %s %d", c.addr, c.mac, seconds)
@@ -58,8 +58,8 @@ var grabs = map[string]struct {
 	"rapid commit": {dhcp6.Solicit, []option{rapid}},
 }
 
-// A host with a copied DUID gets nothing of the holder's while that answers, and the lease when it does not.
-// Until then nothing is sent, kept or changed.
+// A host with a copied DUID gets nothing while the holder answers probes, and gets the lease when the holder
+// does not answer. Until the probe has a result, nothing is sent, kept or changed.
 func TestCopiedDUID(t *testing.T) {
 	for who, thief := range thieves {
 		for by, m := range grabs {
@@ -111,8 +111,8 @@ func TestNobodyIsAskedForAnAdvertise(t *testing.T) {
 	w.theHolder(alice, 4000)
 }
 
-// Nor does the holder lose a prefix by the wish of another host for one of another length, which would
-// take its place. The other host gets none: its IA is the holder's.
+// The holder does not lose a prefix when another host with its DUID asks for another length, which would
+// replace the prefix. The other host gets none, since its IA is the holder's.
 func TestCopiedDUIDReplacesNothing(t *testing.T) {
 	for _, answers := range []bool{true, false} {
 		w := newWorld(t, subnet(pdPool(server6.PrefixPool{Prefix: cidr("2001:db8:4000::/40"), Length: 56, Min: 52, Max: 60})))
@@ -137,7 +137,7 @@ func TestCopiedDUIDReplacesNothing(t *testing.T) {
 	}
 }
 
-// While a holder is asked, repeated messages are dropped and cost no probe. An answer that comes too late
+// While a holder is probed, repeated messages are dropped and cause no probe. A result that comes too late
 // decides nothing.
 func TestHolderIsAskedOnce(t *testing.T) {
 	w := newWorld(t)
@@ -164,7 +164,7 @@ func TestHolderIsAskedOnce(t *testing.T) {
 	w.theHolder(thief, 4000)
 }
 
-// What cannot be asked counts as present.
+// A holder that cannot be probed counts as present.
 func TestHolderThatCannotBeAsked(t *testing.T) {
 	w := newWorld(t)
 	got := w.obtains(alice, iaPD(1))
@@ -180,7 +180,7 @@ func TestHolderThatCannotBeAsked(t *testing.T) {
 	}
 }
 
-// Each holder of a lease in a message is asked.
+// Each holder of a lease in a message is probed.
 func TestTwoHoldersAreAsked(t *testing.T) {
 	w := newWorld(t)
 	got := w.obtains(alice, iaNA(1))
@@ -233,7 +233,7 @@ func TestHolderAsksFromAnotherAddress(t *testing.T) {
 	}
 }
 
-// Where a rule says so, nobody is asked: the lease goes to who asks, or stays where it is.
+// If a rule says so, nobody is probed: the lease goes to the host that asks for it, or stays where it is.
 func TestNobodyIsAsked(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy  delegation.MovePolicy
@@ -268,8 +268,7 @@ func TestNobodyIsAsked(t *testing.T) {
 	}
 }
 
-// Behind relay agents the server asks nobody: the link is not its own, and the relay agent has its own
-// means.
+// Behind relay agents the server probes nobody, since it is not on that link.
 func TestNobodyIsAskedBehindRelays(t *testing.T) {
 	w := newWorld(t)
 	got := w.obtainsBy(through("2001:db8:8::1", linkLayer(alice.mac)), alice, iaPD(1))
@@ -280,7 +279,7 @@ func TestNobodyIsAskedBehindRelays(t *testing.T) {
 	w.theHolder(thief, 4000)
 }
 
-// The link has got another name while the holder was asked.
+// The link has got another name while the holder was probed.
 func TestLinkIsRenamedWhileTheHolderIsAsked(t *testing.T) {
 	w := newWorld(t)
 	got := w.obtains(alice, iaPD(1))

@@ -16,7 +16,7 @@ import (
 	"fairlead/internal/wire/dhcp6"
 )
 
-// explains is what the server says of a client, line by line. What it says changes nothing.
+// explains is what the server says of a client, line by line. The explanation changes nothing.
 func (w *world) explains(q server6.Question) (lines []string) {
 	w.Helper()
 	before, kept := w.holds(), maps.Clone(w.store)
@@ -96,8 +96,8 @@ var threePools = subnet(func(sn *server6.Subnet) {
 	sn.PDPools = nil
 })
 
-// The pool that a client has its lease of is shown among all others of its network, each with what
-// is in its way.
+// The pool of the client's lease is shown among all others of its network. For each of the others the reason
+// is shown why the client has no lease of it.
 func TestWhyThisPool(t *testing.T) {
 	w := newWorld(t, voip, threePools)
 	first := w.obtains(alice, iaNA(7)).only()
@@ -118,7 +118,7 @@ func (w *world) would(c client, options ...option) answer {
 	return w.asks(c, dhcp6.Solicit, options...)
 }
 
-// A client of a class has its lease of a pool of that class, and is taken to be of it.
+// A client with a lease from the pool of a class is assumed to be of that class.
 func TestWhyOfAClass(t *testing.T) {
 	w := newWorld(t, voip, threePools)
 	class := raw(15, 0, 4, 'v', 'o', 'i', 'p')
@@ -131,7 +131,7 @@ func TestWhyOfAClass(t *testing.T) {
 		"- "+w.instead(alice).String()+": found", "  pool 2001:db8:1::1:0: gives")
 }
 
-// instead is what a Renew of the only lease of a client gives it in place of that.
+// instead is the lease that a client gets in place of its only one when it renews that.
 func (w *world) instead(c client) netip.Prefix {
 	w.Helper()
 	all, err := w.core.Explain(of(c))
@@ -141,7 +141,7 @@ func (w *world) instead(c client) netip.Prefix {
 	return all[0].IAs[0].Leases[1].Prefix
 }
 
-// What a Renew brings is what was explained before it.
+// A Renew gives what was explained before it.
 func TestWhyIsWhatARenewBrings(t *testing.T) {
 	w := newWorld(t)
 	had := w.obtains(alice, iaNA(1), iaPD(2))
@@ -164,8 +164,8 @@ func TestWhyIsWhatARenewBrings(t *testing.T) {
 	}
 }
 
-// A client without a lease is told of as if it asked, by the link that it is on or the relay agent
-// that it is behind.
+// Of a client without a lease, the server explains what it would get if it asked: on a named link, or behind
+// the relay agent with a link-address.
 func TestWhyWithoutALease(t *testing.T) {
 	w := newWorld(t)
 	offered := w.asks(bob, dhcp6.Solicit, iaNA(1), iaPD(1))
@@ -192,7 +192,7 @@ func TestWhyWithoutALease(t *testing.T) {
 	w.wantWhy("behind a relay agent of no subnet", at, server6.ErrNoLink.Error())
 }
 
-// A client on two links is told of on each.
+// For a client on two links there is an explanation for each.
 func TestWhyOnTwoLinks(t *testing.T) {
 	w := newWorld(t)
 	one := w.obtains(alice, iaNA(1)).only()
@@ -205,7 +205,7 @@ func TestWhyOnTwoLinks(t *testing.T) {
 	w.wantWhy("on one", only, "lan0: 2001:db8:1::/64, leased true", "address 1", "- "+one.String()+": held", "  pool 2001:db8:1::1:0: gives")
 }
 
-// What is reserved is told of with what it is reserved by, also where a relay agent tells it.
+// A reservation is shown with its identifiers, also with those that a relay agent adds.
 func TestWhyReserved(t *testing.T) {
 	own := cidr("2001:db8:1::5/128")
 	remote := []byte("\x00\x00\x7e\xd9port 7")
@@ -235,7 +235,7 @@ func TestWhyReserved(t *testing.T) {
 		"  pool 2001:db8:1::1:0: gives", "prefix 1", "not "+own.String()+": no-pool")
 }
 
-// What is reserved, and the client does not get, is told of with the reason.
+// A reserved lease that the client does not get is shown with the reason.
 func TestWhyNotWhatIsReserved(t *testing.T) {
 	mine := addr("2001:db8:1::1:5")
 	reserve := subnet(func(sn *server6.Subnet) {
@@ -307,7 +307,7 @@ func TestWhyNotThisLease(t *testing.T) {
 	}
 }
 
-// Of prefixes the length counts that the client asks for, and whether it knows of Prefix Exclude.
+// For prefixes, it matters which length the client asks for, and whether it supports Prefix Exclude.
 func TestWhyThisPrefix(t *testing.T) {
 	w := newWorld(t, subnet(func(sn *server6.Subnet) {
 		sn.Pools = nil
@@ -332,7 +332,7 @@ func TestWhyThisPrefix(t *testing.T) {
 		"  pool 2001:db8:4000::/40: gives", "  pool 2001:db8:5000::/47: length", "  pool 2001:db8:7000::/40: has room")
 }
 
-// Limits, and addresses that a client gives itself, are told of.
+// Limits are shown, and addresses that a client has chosen itself.
 func TestWhyLimitAndRegistered(t *testing.T) {
 	w := newWorld(t, limits(func(p *delegation.Policy) { p.ClientLimit = 1 }), func(c *server6.Config) { c.Registers = true })
 	got := w.obtains(alice, iaNA(1)).only()
@@ -355,7 +355,7 @@ func TestWhyLimitAndRegistered(t *testing.T) {
 	}
 }
 
-// The errors are told apart.
+// The two errors of Explain differ.
 func TestExplainErrors(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.core.Explain(of(alice)); !errors.Is(err, server6.ErrNoLease) {
