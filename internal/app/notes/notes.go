@@ -141,9 +141,17 @@ func (n *Notes) write(note *effect.Note, at instant.Instant) {
 	}
 	text := note.Text
 	if note.Kind == effect.NoteDelegation {
-		text = "delegation " + text
+		text = noun(&note.Event) + " " + text
 	}
 	n.Log.LogAttrs(context.Background(), level, text, attrs...)
+}
+
+// noun is what the log calls the binding of an event: a prefix is delegated, an address is leased.
+func noun(e *binding.Event) string {
+	if e.Subject().Kind == binding.Address {
+		return "lease"
+	}
+	return "delegation"
 }
 
 func levelOf(note *effect.Note) slog.Level {

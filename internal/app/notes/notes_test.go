@@ -156,3 +156,25 @@ func TestExtensionsAreHeard(t *testing.T) {
 		}
 	}
 }
+
+// The log calls an address a lease and a prefix a delegation, also where they have ended.
+func TestNotesSayWhatIsGranted(t *testing.T) {
+	for _, c := range []struct {
+		event binding.Event
+		want  string
+	}{
+		{binding.Event{Kind: binding.Granted, New: binding.Binding{Kind: binding.Prefix}}, "delegation granted"},
+		{binding.Event{Kind: binding.Granted, New: binding.Binding{Kind: binding.Address}}, "lease granted"},
+		{binding.Event{Kind: binding.Ended, Old: binding.Binding{Kind: binding.Prefix}}, "delegation ended"},
+		{binding.Event{Kind: binding.Ended, Old: binding.Binding{Kind: binding.Address}}, "lease ended"},
+	} {
+		var out bytes.Buffer
+		n := &Notes{Log: slog.New(slog.NewTextHandler(&out, nil)), Feed: control.NewFeed(), Once: NewLimiter(time.Hour)}
+		var eff effect.Effects
+		eff.NoteEvent(&c.event, c.event.Subject())
+		n.Take(&eff)
+		if !strings.Contains(out.String(), `msg="`+c.want+`"`) {
+			t.Errorf("%v of %v: the log says %q, want %q", c.event.Kind, c.event.Subject().Kind, out.String(), c.want)
+		}
+	}
+}

@@ -117,10 +117,10 @@ func TestStrictFilter(t *testing.T) {
 	e.marker = n.obtain(2)
 	e.stopped("an address that the store has lost", own, leased)
 	n.Need(c.Renew())
-	n.fairlead.Logged("delegation granted", "link=d1", "prefix="+leased.String()+"/32")
+	n.fairlead.Logged("lease granted", "link=d1", "prefix="+leased.String()+"/32")
 	check("renewed")
 	n.Need(c.Release())
-	n.fairlead.Logged("delegation ended", "link=d1", "reason=released")
+	n.fairlead.Logged("lease ended", "link=d1", "reason=released")
 	e.stopped("an address that was released", own, leased)
 }
 
