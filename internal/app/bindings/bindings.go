@@ -27,6 +27,8 @@ import (
 type AnyBook interface {
 	// Live are its live bindings, and when they were looked at.
 	Live(ctx context.Context) ([]Living, instant.Now, error)
+	// Orphans are what the kernel has on the role's links and the store does not explain.
+	Orphans(ctx context.Context) ([]api.Delegation, error)
 	// Clients are who an identifier may name.
 	Clients(id api.Identifier) []binding.Client
 	// Clear ends what is selected, and returns how many bindings that was.
@@ -102,7 +104,8 @@ func matches(f *api.Filter, one *binding.Binding) bool {
 	return f.Matches(api.Identifier(one.Client.Identifier()), one.Prefix, one.Link)
 }
 
-// List returns the live bindings of a role that a filter selects, in the order of their prefixes.
+// List returns the live bindings and the orphans of a role that a filter selects, in the order of
+// their prefixes. Whose an orphan is is not known: a filter that names a client selects none.
 func List(ctx context.Context, of AnyBook, f api.Filter) ([]api.Delegation, error) {
 	all, at, err := of.Live(ctx)
 	var found []api.Delegation
@@ -111,6 +114,15 @@ func List(ctx context.Context, of AnyBook, f api.Filter) ([]api.Delegation, erro
 			one := control.DelegationOf(&all[i].Binding, at)
 			one.Unproved = all[i].Unproved
 			found = append(found, one)
+		}
+	}
+	var orphans []api.Delegation
+	if err == nil && f.Client == "" {
+		orphans, err = of.Orphans(ctx)
+	}
+	for i := range orphans {
+		if o := &orphans[i]; f.Matches("", o.Prefix, o.Link) {
+			found = append(found, *o)
 		}
 	}
 	Sort(found)

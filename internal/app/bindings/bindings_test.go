@@ -38,6 +38,7 @@ func hers() binding.Binding {
 // book is a role that holds what it was given, and remembers what is asked of it.
 type book struct {
 	live    []binding.Binding
+	orphans []api.Delegation
 	blocks  bool
 	fail    error
 	cleared []delegation.Selection
@@ -53,6 +54,8 @@ func (h *book) Live(context.Context) (all []Living, at instant.Now, err error) {
 	}
 	return all, instant.Now{Wall: started}, h.fail
 }
+
+func (h *book) Orphans(context.Context) ([]api.Delegation, error) { return h.orphans, h.fail }
 
 func (h *book) Clients(id api.Identifier) []binding.Client {
 	return []binding.Client{binding.DUID(id), binding.DUID(id + "'s")}
@@ -129,6 +132,34 @@ func TestHistoryIsFoundByWhoKnows(t *testing.T) {
 	h.privacy = rules(config.IdentifiersNone)
 	if f := (api.Filter{Client: "another"}); h.maskedFilter(f) != f {
 		t.Errorf("%+v became %+v, which finds all", f, h.maskedFilter(f))
+	}
+}
+
+// A list has the orphans too, by prefix and link. A list of one client's has none: whose they are is
+// not known.
+func TestOrphansAreListed(t *testing.T) {
+	before := api.Delegation{Prefix: netip.MustParsePrefix("2001:db8:1::/56"), Link: "d1", Source: api.SourceKernel}
+	after := api.Delegation{Prefix: netip.MustParsePrefix("2001:db8:9999::/56"), Link: "d2", Source: api.SourceKernel}
+	of := &book{live: []binding.Binding{hers()}, orphans: []api.Delegation{after, before}}
+	h := houseOf()
+	h.AddLeases(of)
+	for _, c := range []struct {
+		f    api.Filter
+		want []string
+	}{
+		{api.Filter{}, []string{before.Prefix.String(), somebodysRoute, after.Prefix.String()}},
+		{api.Filter{Link: "d1"}, []string{before.Prefix.String(), somebodysRoute}},
+		{api.Filter{Prefix: after.Prefix}, []string{after.Prefix.String()}},
+		{api.Filter{Client: somebody}, []string{somebodysRoute}},
+	} {
+		all, err := h.Leases(t.Context(), c.f)
+		var got []string
+		for i := range all {
+			got = append(got, all[i].Prefix.String())
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %q, %v; want %q", c.f, got, err, c.want)
+		}
 	}
 }
 

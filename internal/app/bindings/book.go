@@ -6,11 +6,13 @@ import (
 	"sync"
 
 	"fairlead/internal/app/api"
+	"fairlead/internal/app/control"
 	"fairlead/internal/app/engine"
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 )
 
 // Core is a core that has bindings. Its methods belong to the engine's loop.
@@ -22,6 +24,7 @@ type Core interface {
 	// repeats it until the result is 0.
 	Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int
 	SetTrace(t *effect.Trace)
+	Kernel() ledger.Kernel
 }
 
 // Book is the bindings of one role.
@@ -60,6 +63,17 @@ func (k *Book[C]) Live(ctx context.Context) (all []Living, at instant.Now, err e
 		})
 	})
 	return all, at, err
+}
+
+// Orphans is described at AnyBook.
+func (k *Book[C]) Orphans(ctx context.Context) (all []api.Delegation, err error) {
+	err = k.role.Engine.Call(ctx, func(now instant.Now, _ *effect.Effects) {
+		kernel := k.role.Engine.Core.Kernel()
+		for vrf, o := range kernel.Orphans {
+			all = append(all, control.OrphanOf(&o, vrf, kernel.OrphansEnd(), now))
+		}
+	})
+	return all, err
 }
 
 // Clients is described at AnyBook.

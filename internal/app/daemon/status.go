@@ -10,6 +10,7 @@ import (
 
 	"fairlead/internal/app/api"
 	"fairlead/internal/app/control"
+	"fairlead/internal/app/kernel"
 	"fairlead/internal/app/network"
 	"fairlead/internal/app/protect"
 	"fairlead/internal/app/service"
@@ -37,6 +38,7 @@ func (d *daemon) judge(ctx context.Context, c *api.Counters) (api.Status, error)
 	}
 	if !d.Beside {
 		s.Spoofed = d.Kernel.SpoofedOn()
+		s.Degraded = append(s.Degraded, kernel.Degraded(&c.Host)...)
 	}
 	for i := range c.Peers {
 		s.Peers = append(s.Peers, c.Peers[i].Summary())

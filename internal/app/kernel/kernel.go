@@ -7,6 +7,7 @@ package kernel
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -209,6 +210,17 @@ func (k *Kernel) Trouble() (words []string) {
 	}
 	if trouble := k.comparer.trouble(); trouble != "" {
 		words = append(words, trouble)
+	}
+	return words
+}
+
+// Degraded tells an operator what is wrong by the figures of what all roles want of the kernel.
+func Degraded(h *api.HostStatus) (words []string) {
+	if h.Orphans > 0 {
+		words = append(words, fmt.Sprintf("store: %d prefixes are routed that it does not explain (\"fairlead delegations\" and \"fairlead leases\": source kernel); their clients take them over as they renew, and the rest ends at %s", h.Orphans, h.OrphansEnd.Format(time.RFC3339)))
+	}
+	if h.Refused > 0 {
+		words = append(words, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", h.Refused))
 	}
 	return words
 }

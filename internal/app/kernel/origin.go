@@ -124,7 +124,7 @@ func (k *Kernel) tellOfOrphans(now instant.Now) {
 	case n > 0:
 		k.o.Told.Warn("prefixes are routed that the store does not explain: they stay for a time, and their clients take them over as they renew",
 			"prefixes", n, "why", k.unexplained, "until", now.WallAt(k.until),
-			"see", `"fairlead delegations" shows them with source kernel, "fairlead clear" ends them`)
+			"see", `"fairlead delegations" and "fairlead leases" show them with source kernel, "fairlead clear" ends them`)
 	default:
 		if err := k.o.Store.Commit([]store.Op{{Key: orphansKey}}); err != nil {
 			k.o.Told.Warn("store: not kept that there are no orphans", "error", err)

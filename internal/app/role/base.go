@@ -93,7 +93,8 @@ func (b *Base[C]) configure(c *config.Config) {
 	b.options.Side.Net.Configure(c.PeersOf(b.options.Family, b.options.Name), b.options.SourcePort(c))
 }
 
-// Recall makes a core from what was kept. The kernel is brought to it later.
+// Recall makes a core from what was kept, and has it keep orphans if the store does not explain
+// the kernel. The kernel is brought to it later.
 func (b *Base[C]) Recall() (err error) {
 	var eff effect.Effects
 	if b.Engine.Core, err = b.options.Side.Make(service.Now(), &eff); err != nil {
@@ -101,6 +102,9 @@ func (b *Base[C]) Recall() (err error) {
 	}
 	b.Engine.CarryOutNow(service.Now, &eff)
 	b.Engine.EndPast(service.Now, &eff)
+	if why, until := b.House.Kernel.Unexplained(); why != "" {
+		b.Engine.Core.Kernel().AdoptLeftOver(until)
+	}
 	b.Part.Restored(kernel.Of(b.Engine))
 	return nil
 }
@@ -139,7 +143,12 @@ func (b *Base[C]) AddCounts(now instant.Now, c *api.Counters) {
 	peers := b.Config().PeersOf(b.options.Family, b.options.Name)
 	c.Peers = append(c.Peers, control.PeersOf(peers, b.Engine.Core.Peers(now), b.House.Hops.States())...)
 	c.Panics += b.Engine.Panics()
-	control.AddHostCounts(c, b.Engine.Core.Kernel().Counts())
+	kernel := b.Engine.Core.Kernel()
+	counts := kernel.Counts()
+	control.AddHostCounts(c, counts)
+	if counts.Orphans > 0 {
+		c.Host.OrphansEnd = now.WallAt(kernel.OrphansEnd())
+	}
 }
 
 // AddTrouble adds what any role may know to be wrong. match are the names and globs of the rules

@@ -29,6 +29,12 @@ func (s Selection) selects(p netip.Prefix, client binding.Client, link string) b
 // isOn reports whether delegations on a link may be selected.
 func (s Selection) isOn(link string) bool { return s.All || s.Link == "" || s.Link == link }
 
+// SelectsOrphan reports whether an orphan of a prefix on a link is selected. Whose it is is not
+// known, so that an order which names a client selects none.
+func (s Selection) SelectsOrphan(link string, p netip.Prefix) bool {
+	return s.Client.IsZero() && s.selects(p, binding.Client{}, link)
+}
+
 // clearAtOnce bounds how many delegations one Clear ends.
 const clearAtOnce = 1024
 

@@ -26,12 +26,12 @@ func (s *State) AdoptLeftOver() { s.adopts = true }
 // Adopts reports whether AdoptLeftOver was called and the comparison has not come yet.
 func (s *State) Adopts() bool { return s.adopts }
 
-// Orphans are the orphans now, as delegations.
-func (s *State) Orphans(yield func(Delegation) bool) {
-	for _, t := range s.orphans {
+// Orphans are the orphans now, as delegations, each with its VRF.
+func (s *State) Orphans(yield func(vrf string, o Delegation) bool) {
+	for vrf, t := range s.orphans {
 		for p, r := range t.AllSorted() {
 			d := s.delegations.get(r)
-			if !yield(Delegation{Link: s.byID[d.link].Name, Prefix: p, NextHop: d.nextHop.addr(), LinkLayer: d.linkLayer}) {
+			if !yield(vrf, Delegation{Link: s.byID[d.link].Name, Prefix: p, NextHop: d.nextHop.addr(), LinkLayer: d.linkLayer}) {
 				return
 			}
 		}
@@ -49,6 +49,12 @@ func (s *State) Orphan(name string, p netip.Prefix) *Delegation {
 		return nil
 	}
 	return &Delegation{Link: name, Prefix: p.Masked(), NextHop: d.nextHop.addr(), LinkLayer: d.linkLayer}
+}
+
+// OverlapsOrphan reports whether a prefix overlaps with one of an orphan in a VRF.
+func (s *State) OverlapsOrphan(vrf string, p netip.Prefix) bool {
+	t := s.orphans[vrf]
+	return t != nil && t.OverlapsPrefix(p)
 }
 
 // PutOrphan makes an orphan again of what a delegation has taken the place of, where there may
@@ -70,7 +76,7 @@ func (rec *link) mayHaveOrphans() bool {
 // EndOrphans ends orphans that match, limit of them at most, and says how many.
 func (s *State) EndOrphans(ops []Op, limit int, match func(link string, p netip.Prefix) bool) (_ []Op, n int) {
 	var found []Delegation
-	for l := range s.Orphans {
+	for _, l := range s.Orphans {
 		if match(l.Link, l.Prefix) {
 			if found = append(found, l); len(found) == limit {
 				break

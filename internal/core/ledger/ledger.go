@@ -96,6 +96,7 @@ type Ledger struct {
 	lacking     map[string]struct{}            // keys of the core's own records that are not in the store as they are now
 	retryAt     instant.Instant                // when both are tried again; without meaning if both are empty
 	uninstalled map[Place]struct{}
+	orphansEnd  instant.Instant // means something while there are orphans
 
 	progress  Progress // only its counters are used
 	takenBack uint64   // how many grants were taken back
@@ -143,10 +144,12 @@ func (l *Ledger) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 func (l *Ledger) Configure(r Records) { l.records = r }
 
 // Succeed makes l, which is new, the successor of the ledger of a core that panicked. The numbers of
-// its Changes come after the old ones, and its figures continue the old ones.
+// its Changes come after the old ones, its figures continue the old ones, and what was an orphan is
+// one still.
 func (l *Ledger) Succeed(old *Ledger) {
 	l.lastChange, l.historySeq, l.lacking = old.lastChange, old.historySeq, old.lacking
 	l.progress, l.takenBack = old.progress, old.takenBack
+	l.adoptAs(old)
 }
 
 // LastChange is the number of the newest Change.
@@ -185,18 +188,22 @@ func (l *Ledger) LackRecord(key []byte) {
 }
 
 // Deadline is when Tick has something to do.
-func (l *Ledger) Deadline() instant.Instant {
+func (l *Ledger) Deadline() instant.Instant { return min(l.keepDue(), l.orphansDue()) }
+
+// keepDue is when something is to be kept again.
+func (l *Ledger) keepDue() instant.Instant {
 	if len(l.unkept)+len(l.lacking) == 0 {
 		return instant.Never
 	}
 	return l.retryAt
 }
 
-// Tick tries again to keep what the store does not have, if it is time.
+// Tick tries again to keep what the store does not have, and ends orphans, if it is time.
 func (l *Ledger) Tick(now instant.Now, eff *effect.Effects) {
-	if l.Deadline() <= now.Boot {
+	if l.keepDue() <= now.Boot {
 		l.keepAgain(now, eff)
 	}
+	l.endOrphansInTime(now, eff)
 }
 
 // Install makes a Change of operations that go with nothing to keep.
@@ -260,6 +267,33 @@ func (l *Ledger) putAll(ops []hoststate.Op, link, vrf string) []hoststate.Op {
 		}
 	}
 	return ops
+}
+
+// PutRestored wants in the kernel what was restored, silently: a comparison finds what the
+// kernel lacks.
+func (l *Ledger) PutRestored(covering *Covering, eff *effect.Effects) {
+	for d := range l.table.All() {
+		if !l.inKernel(d.Link) {
+			continue
+		}
+		if !covering.parts.Stranded(&d) {
+			l.host.PutSilently(l.core.ForKernel(&d))
+		}
+		covering.Restored(&d)
+	}
+	for _, name := range covering.Links() {
+		l.Install(covering.Update(nil, name), eff)
+	}
+}
+
+// PutAnew brings what all bindings want of the kernel up to date after the configuration has
+// changed.
+func (l *Ledger) PutAnew(covering *Covering, eff *effect.Effects) {
+	for d := range l.table.All() {
+		if l.inKernel(d.Link) && !covering.parts.Stranded(&d) {
+			l.Install(l.host.Put(nil, l.core.ForKernel(&d)), eff)
+		}
+	}
 }
 
 // Rename gives a link its new name in everything that Settle will need. It has to be called before

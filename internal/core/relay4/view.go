@@ -49,8 +49,9 @@ func (r *Relay) LeaseOn(name string, a netip.Addr) (b binding.Binding, ok bool) 
 // client renews it.
 func (r *Relay) Clear(now instant.Now, s delegation.Selection, eff *effect.Effects) int {
 	r.events = r.table.Clear(r.events[:0], s)
+	n := len(r.events)
 	r.commit(now, eff)
-	return len(r.events)
+	return n + r.ledger.EndOrphans(s.SelectsOrphan, eff)
 }
 
 // commit keeps that leases have ended of which nobody is told.

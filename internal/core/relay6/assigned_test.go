@@ -65,8 +65,8 @@ func TestAssignmentsBesideAnEncryptedMessage(t *testing.T) {
 	if n := w.tells(encrypted, prefix(one, 3600), prefix(two, 3600)); n != 1 {
 		t.Fatalf("%d datagrams to the client, drops %v", n, w.drops)
 	}
-	if len(w.kernel.routesOf(one)) != 1 || len(w.kernel.routesOf(two)) != 1 {
-		t.Errorf("routes %q and %q", w.kernel.routesOf(one), w.kernel.routesOf(two))
+	if len(w.kernel.RoutesOf(one)) != 1 || len(w.kernel.RoutesOf(two)) != 1 {
+		t.Errorf("routes %q and %q", w.kernel.RoutesOf(one), w.kernel.RoutesOf(two))
 	}
 	d, _ := w.holder(one)
 	if d.Client != binding.AtAddress(addr(alice.addr), alice.mac) || !d.NoIAID || d.Source != binding.Notified || d.Server != "srv" {

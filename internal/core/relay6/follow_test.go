@@ -9,6 +9,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/hoststate/hosttest"
 	"fairlead/internal/core/relay6"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
@@ -195,10 +196,10 @@ func TestEndOfWhatAnotherIsGranted(t *testing.T) {
 				if granted != oldPrefix {
 					w.wantRoutes(oldPrefix)
 				}
-				if to == carol && w.kernel.allows("lan0", oldPrefix) {
+				if to == carol && w.kernel.Allows("lan0", oldPrefix) {
 					t.Errorf("%s: alice may still use it", name)
 				}
-				if found := compareAll(w.core, w.kernel, &w.eff); len(found) != 0 {
+				if found := w.kernel.Compare(w.core.Kernel(), &w.eff); len(found) != 0 {
 					t.Errorf("%s: the kernel is not what is wanted: %v", name, found)
 				}
 				w.eff.Reset()
@@ -248,7 +249,7 @@ func TestNothingWaitsForEver(t *testing.T) {
 	w.wants("lan0 " + oldPrefix + " via fe80::a for 10m0s")
 	w.restart()
 	w.wants("lan0 " + oldPrefix + " via fe80::a for 10m0s")
-	if _, found := w.kernel.routes[routeKey{hoststate.MainTable, 1024, cidr(newPrefix)}]; found {
+	if _, found := w.kernel.Routes[hosttest.Key{Table: hoststate.MainTable, Metric: 1024, Prefix: cidr(newPrefix)}]; found {
 		t.Errorf("%s is routed still", newPrefix)
 	}
 }

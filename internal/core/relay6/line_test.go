@@ -47,7 +47,7 @@ func (w *world) wantProved(want bool) {
 		route = r.String()
 	}
 	w.wantRoutes(annas, route)
-	if got := w.kernel.allows("lan0", annas); got != want {
+	if got := w.kernel.Allows("lan0", annas); got != want {
 		w.Errorf("%s is a good source on lan0: %v, want %v", annas, got, want)
 	}
 	unproved := 0
@@ -253,7 +253,7 @@ func (w *world) succeed(between func()) {
 	records, blocks, lastWall := w.kept()
 	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
-	compareAll(w.core, w.kernel, &w.eff)
+	w.kernel.Compare(w.core.Kernel(), &w.eff)
 	w.carryOut()
 }
 
@@ -277,7 +277,7 @@ func TestSuccessorKnowsLines(t *testing.T) {
 		l := w.links["lan0"]
 		l.Index = 77
 		w.links["lan0"] = l
-		w.kernel.link(77, true)
+		w.kernel.Link(77, true)
 	})
 	w.wantProved(false)
 }

@@ -51,8 +51,8 @@ func TestLinksSwapNames(t *testing.T) {
 	w.wants("lan0 2001:db8:300::/56 via fe80::c for 10m0s", "lan1 2001:db8:100::/56 via fe80::a for 10m0s")
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
 	w.wantRoutes("2001:db8:300::/56", "2001:db8:300::/56 via fe80::c dev 11 table 254 metric 1024")
-	if !w.kernel.allows("lan0", "2001:db8:300::/56") || w.kernel.allows("lan0", "2001:db8:100::/56") {
-		t.Errorf("elements %v", w.kernel.elements)
+	if !w.kernel.Allows("lan0", "2001:db8:300::/56") || w.kernel.Allows("lan0", "2001:db8:100::/56") {
+		t.Errorf("elements %v", w.kernel.Elements)
 	}
 	for _, c := range []client{alice, carol} { // on indexes 10 and 11
 		up := w.says(c, message(dhcp6.Solicit, 1))
@@ -156,7 +156,7 @@ func TestSamePrefixInTwoVRFs(t *testing.T) {
 	}
 	// The other's VRF is taken when lan0 leaves its own: nothing is lost, and
 	// nothing is taken from the other.
-	w.kernel.fail = func(o hoststate.Op) error {
+	w.kernel.Fail = func(o hoststate.Op) error {
 		if o.Route != nil && o.Route.Table == hoststate.MainTable && o.Route.Prefix == cidr("2001:db8:100::/56") && (o.Remove || o.Route.Link != lan1Index) {
 			t.Errorf("operation on the other's route: %v", o.Route)
 		}
@@ -168,14 +168,14 @@ func TestSamePrefixInTwoVRFs(t *testing.T) {
 		t.Errorf("%d delegations after lan0 left its VRF, want 3: %q", got, w.delegations())
 	}
 	w.wantRoutes("2001:db8:100::/56", others)
-	if w.kernel.allows("lan0", "2001:db8:100::/56") {
+	if w.kernel.Allows("lan0", "2001:db8:100::/56") {
 		t.Error("what is another's is a good source on lan0")
 	}
 	w.restart()
 	w.wantRoutes("2001:db8:100::/56", others)
 	w.setLink("lan0", func(l *links.Link) { l.VRF, l.Table = "red", 100 })
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 100 metric 1024", others)
-	if !w.kernel.allows("lan0", "2001:db8:100::/56") {
+	if !w.kernel.Allows("lan0", "2001:db8:100::/56") {
 		t.Error("what is delegated is no good source on lan0 after its return")
 	}
 	// The same by way of a link that is made anew outside its VRF.
@@ -196,7 +196,7 @@ func TestHollowDevicesNeverFaceClients(t *testing.T) {
 	} {
 		w.links[name] = l
 		w.setLink(name, nil)
-		if w.core.Rule(name) != nil || w.kernel.elements[hoststate.Element{Set: hoststate.Checked, Link: name}] {
+		if w.core.Rule(name) != nil || w.kernel.Elements[hoststate.Element{Set: hoststate.Checked, Link: name}] {
 			t.Errorf("%s faces clients", name)
 		}
 	}
@@ -296,8 +296,8 @@ func TestRestartWithoutTheLink(t *testing.T) {
 func TestComparisonMends(t *testing.T) {
 	w := newWorld(t)
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600)))
-	clear(w.kernel.routes)
-	found := compareAll(w.core, w.kernel, &w.eff)
+	clear(w.kernel.Routes)
+	found := w.kernel.Compare(w.core.Kernel(), &w.eff)
 	w.carryOut()
 	if len(found) != 1 || found[0].Kind != hoststate.Missing {
 		t.Errorf("found %v, want one missing route", found)

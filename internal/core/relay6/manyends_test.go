@@ -26,8 +26,8 @@ func TestVeryManyExpireAtOnce(t *testing.T) {
 		w.store[string(binding.Key(nil, binding.Relay6, d.VRF, d.Prefix))] = binding.AppendRecord(nil, binding.Relay6, &d, w.now, w.bootID)
 	}
 	w.restart()
-	if n := w.core.Totals().Prefixes; n != many || len(w.kernel.actual().Routes) != many {
-		t.Fatalf("%d restored, %d routed, want %d", n, len(w.kernel.actual().Routes), many)
+	if n := w.core.Totals().Prefixes; n != many || len(w.kernel.Actual().Routes) != many {
+		t.Fatalf("%d restored, %d routed, want %d", n, len(w.kernel.Actual().Routes), many)
 	}
 	w.move(w.now.Boot + instant.Instant(time.Hour))
 	ticks := 0
@@ -56,7 +56,7 @@ func TestVeryManyExpireAtOnce(t *testing.T) {
 			t.Fatalf("%x is still kept", key)
 		}
 	}
-	if n := len(w.kernel.actual().Routes); n != 0 {
+	if n := len(w.kernel.Actual().Routes); n != 0 {
 		t.Errorf("%d routes are left", n)
 	}
 }

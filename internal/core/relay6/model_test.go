@@ -182,14 +182,14 @@ func (r *random) carriedOut(t *rapid.T) {
 		if !ok || rec.Client != d.Client || rec.Link != d.Link || rec.NextHop != d.NextHop || rec.Valid != d.Valid {
 			t.Fatalf("in the table %+v, in the store %+v", d, rec)
 		}
-		if len(r.kernel.routesOf(d.Prefix.String())) != 1 {
-			t.Fatalf("%v has the routes %q", d.Prefix, r.kernel.routesOf(d.Prefix.String()))
+		if len(r.kernel.RoutesOf(d.Prefix.String())) != 1 {
+			t.Fatalf("%v has the routes %q", d.Prefix, r.kernel.RoutesOf(d.Prefix.String()))
 		}
 	}
 	if n != len(kept) {
 		t.Fatalf("%d delegations, %d records", n, len(kept))
 	}
-	if found := compareAll(r.core, r.kernel, &r.eff); len(found) != 0 {
+	if found := r.kernel.Compare(r.core.Kernel(), &r.eff); len(found) != 0 {
 		t.Fatalf("the kernel is not what is wanted: %v", found)
 	}
 	r.eff.Reset()

@@ -36,7 +36,7 @@ func TestMoveFollow(t *testing.T) {
 		link := map[int]string{lan0Index: "lan0", lan1Index: "lan1"}[c.link]
 		w.wants(link + " 2001:db8:100::/56 via " + c.addr + " for 15m0s")
 		w.wantRoutes("2001:db8:100::/56", fmt.Sprintf("2001:db8:100::/56 via %s dev %d table 254 metric 1024", c.addr, c.link))
-		if old := link != "lan0"; old && w.kernel.allows("lan0", "2001:db8:100::/56") {
+		if old := link != "lan0"; old && w.kernel.Allows("lan0", "2001:db8:100::/56") {
 			t.Errorf("%s: still allowed as a source on lan0", name)
 		}
 		moved := slices.ContainsFunc(w.notes, func(n effect.Note) bool { return n.Event.Kind == binding.Moved })

@@ -213,7 +213,7 @@ func TestEndBesideAGrantThatWasNotKept(t *testing.T) {
 	w.wants()
 	w.wantRoutes("2001:db8:100::/56")
 	w.wantRoutes("2001:db8:200::/56")
-	if w.kernel.allows("lan0", "2001:db8:100::/56") {
+	if w.kernel.Allows("lan0", "2001:db8:100::/56") {
 		t.Error("2001:db8:100::/56 is still allowed as a source")
 	}
 }
@@ -221,7 +221,7 @@ func TestEndBesideAGrantThatWasNotKept(t *testing.T) {
 func TestFailedInstallHoldsTheReplyBack(t *testing.T) {
 	w := newWorld(t)
 	outage := errors.New("no memory")
-	w.kernel.fail = func(op hoststate.Op) error {
+	w.kernel.Fail = func(op hoststate.Op) error {
 		if op.Route != nil && op.Route.Prefix == cidr("2001:db8:100::/56") {
 			return outage
 		}
@@ -231,7 +231,7 @@ func TestFailedInstallHoldsTheReplyBack(t *testing.T) {
 		t.Errorf("the Reply left although its route was refused: %+v", got)
 	}
 	w.lease(bob, iaPD(1, prefix("2001:db8:200::/56", 600)))
-	w.kernel.fail = nil
+	w.kernel.Fail = nil
 	w.lease(alice, iaPD(1, prefix("2001:db8:100::/56", 600))) // the client asks again
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
 	if f := w.core.Totals(); f.InstallFailed != 1 || f.KeepFailed != 0 {
@@ -243,7 +243,7 @@ func TestFailedInstallHoldsTheReplyBack(t *testing.T) {
 // unreachable one stands in until the link is up.
 func TestRefusedRouteGetsAStandIn(t *testing.T) {
 	w := newWorld(t)
-	w.kernel.link(lan0Index, false)
+	w.kernel.Link(lan0Index, false)
 	w.exchange(alice, dhcp6.Request, iaPD(1, prefix("2001:db8:100::/56", 600)))
 	w.wantRoutes("2001:db8:100::/56", "unreachable 2001:db8:100::/56 table 254 metric 1024")
 	w.setLink("lan0", nil)

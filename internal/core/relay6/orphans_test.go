@@ -34,7 +34,7 @@ func bereft(t *testing.T, change ...func(*relay6.Config)) *world {
 func (w *world) wantOrphans(want ...string) {
 	w.Helper()
 	var got []string
-	for o := range w.core.Orphans {
+	for _, o := range w.core.Kernel().Orphans {
 		got = append(got, o.Prefix.String())
 	}
 	if !slices.Equal(got, want) {
@@ -51,18 +51,18 @@ func TestOrphansStayForATime(t *testing.T) {
 	w := bereft(t)
 	w.wants()
 	w.wantOrphans(orphaned, orphaned2)
-	way := w.kernel.routesOf(orphaned)
+	way := w.kernel.RoutesOf(orphaned)
 	w.lease(alice, iaPD(1, prefix(orphaned, 3600)))
 	w.wants(leased + "1h0m0s")
 	w.wantOrphans(orphaned2)
-	if got := w.kernel.routesOf(orphaned); !slices.Equal(got, way) {
+	if got := w.kernel.RoutesOf(orphaned); !slices.Equal(got, way) {
 		t.Errorf("the route was %v and is %v", way, got)
 	}
 	w.sleep(time.Hour - time.Nanosecond)
 	w.wantOrphans(orphaned2)
 	w.sleep(time.Nanosecond)
 	w.wantOrphans()
-	if got := w.kernel.routesOf(orphaned2); len(got) != 0 {
+	if got := w.kernel.RoutesOf(orphaned2); len(got) != 0 {
 		t.Errorf("after its time the orphan is routed %v", got)
 	}
 }
@@ -75,7 +75,7 @@ func TestOrphanWhoseGrantIsNotKept(t *testing.T) {
 		"granted and renewed": func(w *world) { w.exchange(alice, dhcp6.Renew, iaPD(1, prefix(orphaned, 3600))) },
 	} {
 		w := bereft(t)
-		way := w.kernel.routesOf(orphaned)
+		way := w.kernel.RoutesOf(orphaned)
 		w.slow, w.keepFail = true, errStoreDown
 		w.exchange(alice, dhcp6.Request, iaPD(1, prefix(orphaned, 3600)))
 		w.wantOrphans(orphaned2)
@@ -86,7 +86,7 @@ func TestOrphanWhoseGrantIsNotKept(t *testing.T) {
 		w.slow = false
 		w.wants()
 		w.wantOrphans(orphaned, orphaned2)
-		if got := w.kernel.routesOf(orphaned); !slices.Equal(got, way) {
+		if got := w.kernel.RoutesOf(orphaned); !slices.Equal(got, way) {
 			t.Errorf("%s: the route was %v and is %v", name, way, got)
 		}
 		w.keepFail = nil
@@ -112,7 +112,7 @@ func TestOrphansAreInNoGrantsWay(t *testing.T) {
 	w = bereft(t)
 	w.lease(carol, iaPD(1, prefix("2001:db8:200:80::/60", 3600)))
 	w.wantOrphans(orphaned)
-	if got := w.kernel.routesOf(orphaned2); len(got) != 0 {
+	if got := w.kernel.RoutesOf(orphaned2); len(got) != 0 {
 		t.Errorf("the orphan that a grant overlaps is routed %v", got)
 	}
 }
@@ -169,7 +169,7 @@ func TestOrphansOutliveAPanic(t *testing.T) {
 		w.core = next
 		w.carryOut()
 	}
-	compareAll(next, w.kernel, &w.eff)
+	w.kernel.Compare(next.Kernel(), &w.eff)
 	w.carryOut()
 	w.wantOrphans(orphaned, orphaned2)
 	w.sleep(time.Hour)

@@ -11,10 +11,7 @@ import (
 // Prospects are what cfg would mean for each link. An orphan counts as a prefix of its link.
 // Nothing changes.
 func (r *Relay) Prospects(cfg *Config) []links.Prospect[LinkRule] {
-	orphans := make(map[string]int)
-	for o := range r.host.Orphans {
-		orphans[o.Link]++
-	}
+	orphans := r.ledger.OrphansOn()
 	peers := trust.NewSet(cfg.Peers)
 	return links.Prospects(r.links, r.table.Links(), func(name string) links.Prospect[LinkRule] {
 		return links.Prospect[LinkRule]{

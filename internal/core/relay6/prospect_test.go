@@ -30,7 +30,7 @@ func TestProspects(t *testing.T) {
 		}
 		return lines
 	}
-	before := fmt.Sprint(w.kernel.routes, w.kernel.elements)
+	before := fmt.Sprint(w.kernel.Routes, w.kernel.Elements)
 	for _, c := range []struct {
 		name string
 		cfg  *relay6.Config
@@ -45,7 +45,7 @@ func TestProspects(t *testing.T) {
 			t.Errorf("%s (-want +got)\n%s", c.name, diff)
 		}
 	}
-	if after := fmt.Sprint(w.kernel.routes, w.kernel.elements); after != before {
+	if after := fmt.Sprint(w.kernel.Routes, w.kernel.Elements); after != before {
 		t.Errorf("asking has changed the kernel\nfrom\n%s\nto\n%s", before, after)
 	}
 	if got := w.core.Unmatched(); len(got) != 0 {

@@ -16,9 +16,7 @@ package relay6
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
-	"strconv"
 
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
@@ -58,7 +56,6 @@ type Relay struct {
 	tracedChanges map[effect.ChangeID]tracedChange // what the messages wait for that are traced
 	waiting       probing.Messages                 // Replies
 	others        probing.Addresses
-	orphansEnd    instant.Instant // means something while there are orphans
 
 	traffic  traffic.Sum
 	refusals [64]uint64 // by binding.Reason
@@ -123,9 +120,7 @@ func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 	for _, name := range r.lostLinks() {
 		r.ledger.Install(r.applyLostPolicy(name), eff)
 	}
-	for d := range r.table.All() {
-		r.ledger.Install(r.put(nil, &d), eff)
-	}
+	r.ledger.PutAnew(r.covering, eff)
 }
 
 // lostLinks are the links that hold delegations and do not exist now, by name.
@@ -197,11 +192,7 @@ func (r *Relay) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) {
 
 // Deadline is when Tick has something to do.
 func (r *Relay) Deadline() instant.Instant {
-	at := min(r.table.Deadline(), r.ledger.Deadline(), r.peers.Deadline(), r.links.LapseAt(), r.lostAt)
-	if r.host.Counts().Orphans > 0 {
-		at = min(at, r.orphansEnd)
-	}
-	return at
+	return min(r.table.Deadline(), r.ledger.Deadline(), r.peers.Deadline(), r.links.LapseAt(), r.lostAt)
 }
 
 // Tick does what is due: it ends delegations whose valid lifetime has elapsed
@@ -219,10 +210,6 @@ func (r *Relay) Tick(now instant.Now, eff *effect.Effects) {
 	}
 	r.ledger.Tick(now, eff)
 	r.peers.Tick(now, eff)
-	if r.host.Counts().Orphans > 0 && r.orphansEnd <= now.Boot {
-		n := r.endOrphans(func(string, netip.Prefix) bool { return true }, eff)
-		eff.Note(effect.Note{Kind: effect.NoteForeign, Text: "orphans ended: nobody has explained them in time", Reason: strconv.Itoa(n)})
-	}
 }
 
 // forKernel is what a delegation wants of the kernel.

@@ -33,28 +33,28 @@ func TestLinkRenamed(t *testing.T) {
 	w.carryOut()
 	received := w.counts("lan0").Received
 	var routes []string
-	w.kernel.fail = func(o hoststate.Op) error {
+	w.kernel.Fail = func(o hoststate.Op) error {
 		if o.Route != nil {
 			routes = append(routes, o.Route.String())
 		}
-		if o.Remove && o.Element != nil && o.Element.Link == "lan0" && !w.kernel.allows("lan-a", "2001:db8:100::/56") {
+		if o.Remove && o.Element != nil && o.Element.Link == "lan0" && !w.kernel.Allows("lan-a", "2001:db8:100::/56") {
 			t.Error("the filter of the old name goes before that of the new one is there")
 		}
 		return nil
 	}
 	w.renames("lan0", "lan-a")
-	w.kernel.fail = nil
+	w.kernel.Fail = nil
 	if len(routes) > 0 {
 		t.Errorf("operations on routes: %q", routes)
 	}
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
-	for e := range w.kernel.elements {
+	for e := range w.kernel.Elements {
 		if e.Link == "lan0" {
 			t.Errorf("left over: %v", e)
 		}
 	}
-	if !w.kernel.allows("lan-a", "2001:db8:100::/56") || w.counts("lan-a").Received != received {
-		t.Errorf("filter %v, counters %v", w.kernel.elements, w.counts("lan-a").Received)
+	if !w.kernel.Allows("lan-a", "2001:db8:100::/56") || w.counts("lan-a").Received != received {
+		t.Errorf("filter %v, counters %v", w.kernel.Elements, w.counts("lan-a").Received)
 	}
 	w.wants("lan-a 2001:db8:100::/56 via fe80::a for 10m0s")
 	if got := w.core.Blocks(); len(got) != 1 || got[0].Link != "lan-a" {
@@ -113,7 +113,7 @@ func TestReplyUnderWayWhenLinkIsRenamed(t *testing.T) {
 		if fail {
 			w.wants()
 			w.wantRoutes("2001:db8:100::/56")
-			if w.kernel.allows("lan-b", "2001:db8:100::/56") || w.kernel.allows("lan-a", "2001:db8:100::/56") {
+			if w.kernel.Allows("lan-b", "2001:db8:100::/56") || w.kernel.Allows("lan-a", "2001:db8:100::/56") {
 				t.Error("what was not kept is a good source")
 			}
 			continue
@@ -123,8 +123,8 @@ func TestReplyUnderWayWhenLinkIsRenamed(t *testing.T) {
 		}
 		w.wants("lan-b 2001:db8:100::/56 via fe80::a for 10m0s")
 		w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
-		if !w.kernel.allows("lan-b", "2001:db8:100::/56") || w.kernel.allows("lan0", "2001:db8:100::/56") {
-			t.Errorf("elements %v", w.kernel.elements)
+		if !w.kernel.Allows("lan-b", "2001:db8:100::/56") || w.kernel.Allows("lan0", "2001:db8:100::/56") {
+			t.Errorf("elements %v", w.kernel.Elements)
 		}
 	}
 }
@@ -218,7 +218,7 @@ func TestLinkRenamedToTheNameOfOneThatIsGone(t *testing.T) {
 	w.wants("lan1 2001:db8:100::/56 via fe80::a for 10m0s", "lan1 2001:db8:300::/56 via fe80::c for 10m0s")
 	w.wantRoutes("2001:db8:300::/56", "2001:db8:300::/56 via fe80::c dev 10 table 254 metric 1024")
 	w.tick()
-	if found := compareAll(w.core, w.kernel, &w.eff); len(found) > 0 {
+	if found := w.kernel.Compare(w.core.Kernel(), &w.eff); len(found) > 0 {
 		t.Errorf("the kernel differs: %v", found)
 	}
 
@@ -230,7 +230,7 @@ func TestLinkRenamedToTheNameOfOneThatIsGone(t *testing.T) {
 	w.renames("lan0", "lan1")
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
 	w.tick()
-	if found := compareAll(w.core, w.kernel, &w.eff); len(found) > 0 {
+	if found := w.kernel.Compare(w.core.Kernel(), &w.eff); len(found) > 0 {
 		t.Errorf("the kernel differs: %v", found)
 	}
 }
@@ -253,7 +253,7 @@ func TestLineIsRenamed(t *testing.T) {
 	w := newLine(t)
 	w.renames("lan0", "lan-a")
 	w.wantRoutes(annas, "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
-	if !w.kernel.allows("lan-a", annas) {
+	if !w.kernel.Allows("lan-a", annas) {
 		t.Error("the prefix is no good source under the new name")
 	}
 	w.tick()

@@ -8,7 +8,6 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
-	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/peers"
@@ -34,43 +33,11 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 		r.ledger.Install(r.applyLostPolicy(name), eff)
 	}
 	r.tellAddressesSince(eff)
-	for d := range r.table.All() {
-		if !r.stranded(&d) {
-			r.host.PutSilently(r.forKernel(&d))
-		}
-		r.covering.Restored(&d)
-	}
-	for _, name := range r.covering.Links() {
-		r.ledger.Install(r.covering.Update(nil, name), eff)
-	}
+	r.ledger.PutRestored(r.covering, eff)
 	if r.table.Waiting() > 0 {
 		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
 	}
 }
-
-// AdoptLeftOver has the next whole comparison with the kernel make orphans of the routes and
-// elements that are left over, because the store cannot explain all of them. They are orphans
-// until that instant at most.
-func (r *Relay) AdoptLeftOver(until instant.Instant) {
-	r.orphansEnd = until
-	r.host.AdoptLeftOver()
-}
-
-// Orphans yields the present orphans.
-func (r *Relay) Orphans(yield func(hoststate.Delegation) bool) { r.host.Orphans(yield) }
-
-// OrphansEnd is when the orphans end that are left by then.
-func (r *Relay) OrphansEnd() instant.Instant { return r.orphansEnd }
-
-// endOrphans ends a bounded number of the orphans that match, and returns how many.
-func (r *Relay) endOrphans(match func(link string, p netip.Prefix) bool, eff *effect.Effects) int {
-	ops, n := r.host.EndOrphans(nil, orphansAtOnce, match)
-	r.ledger.Install(ops, eff)
-	return n
-}
-
-// orphansAtOnce bounds how many orphans end together.
-const orphansAtOnce = 1024
 
 // Kernel is what the relay wants of the kernel.
 func (r *Relay) Kernel() ledger.Kernel { return r.ledger.Kernel() }
@@ -96,12 +63,7 @@ func (r *Relay) Clear(now instant.Now, s delegation.Selection, eff *effect.Effec
 	r.events = r.table.Clear(r.events[:0], s)
 	n := len(r.events)
 	r.ledger.CommitAll(now, r.events, eff)
-	if s.Client.IsZero() && (s.All || s.Prefix.IsValid() || s.Link != "") {
-		n += r.endOrphans(func(link string, p netip.Prefix) bool {
-			return (!s.Prefix.IsValid() || s.Prefix == p) && (s.Link == "" || s.Link == link)
-		}, eff)
-	}
-	return n
+	return n + r.ledger.EndOrphans(s.SelectsOrphan, eff)
 }
 
 // Block has grants that match b not learned until Unblock.

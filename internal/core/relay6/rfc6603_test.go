@@ -28,7 +28,7 @@ func exclude(delegated, excluded string) option {
 // it is in allows it.
 func (w *world) passes(link, source string) (ok bool) {
 	longest := -1
-	for e := range w.kernel.elements {
+	for e := range w.kernel.Elements {
 		if e.Link != link || !e.Prefix.IsValid() || !e.Prefix.Contains(addr(source)) || e.Prefix.Bits() < longest {
 			continue
 		}
@@ -95,7 +95,7 @@ func TestRFC6603_4_DelegationAroundItsOwnLink(t *testing.T) {
 	w.wants()
 	w.wantRoutes("2001:db8:100:ff::/64")
 	w.wantPasses("lan0", "2001:db8:100:ff::9", true)
-	for e := range w.kernel.elements {
+	for e := range w.kernel.Elements {
 		if e.Set == hoststate.SourceCovered || e.Set == hoststate.LoopExempt {
 			t.Errorf("left behind: %v", e)
 		}
@@ -172,7 +172,7 @@ func TestRFC6603_6_1a_ReleaseEndsBoth(t *testing.T) {
 		w.wantRoutes(p)
 		w.wantRoutes(out)
 		w.wantPasses("lan0", "2001:db8:100:1::9", false)
-		for e := range w.kernel.elements {
+		for e := range w.kernel.Elements {
 			if e.Set == hoststate.SourceCovered || e.Set == hoststate.LoopExempt {
 				t.Errorf("%s: left behind: %v", name, e)
 			}
@@ -378,7 +378,7 @@ func (w *world) panics() {
 	records, blocks, lastWall := w.kept()
 	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
-	compareAll(w.core, w.kernel, &w.eff)
+	w.kernel.Compare(w.core.Kernel(), &w.eff)
 	w.carryOut()
 }
 
@@ -389,7 +389,7 @@ func TestExclusionThatWasNotKept(t *testing.T) {
 	w.exchange(alice, dhcp6.Request, iaPD(1, prefix("2001:db8:100::/56", 7200, exclude("2001:db8:100::/56", "2001:db8:100:ff::/64"))))
 	w.wants()
 	w.wantRoutes("2001:db8:100:ff::/64")
-	for e := range w.kernel.elements {
+	for e := range w.kernel.Elements {
 		if e.Set == hoststate.SourceCovered {
 			t.Errorf("left behind: %v", e)
 		}
@@ -487,7 +487,7 @@ func TestCoveringLinkIsRenamed(t *testing.T) {
 	w.wants()
 	w.wantRoutes("2001:db8:100:f0::/60")
 	w.wantRoutes("2001:db8:100:ff::/64")
-	for e := range w.kernel.elements {
+	for e := range w.kernel.Elements {
 		if e.Set == hoststate.SourceCovered || e.Link == "lan0" {
 			t.Errorf("left behind: %v", e)
 		}

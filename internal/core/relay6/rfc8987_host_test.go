@@ -31,7 +31,7 @@ func TestRFC8987_R1_RoutesComeAndGoWithLeases(t *testing.T) {
 		w.lease(alice, iaPD(1, prefix(p, 600)))
 		w.wantRoutes(p, route)
 		end()
-		if got := w.kernel.routesOf(p); len(got) != 0 {
+		if got := w.kernel.RoutesOf(p); len(got) != 0 {
 			t.Errorf("%s: routes %q, want none", name, got)
 		}
 	}
@@ -51,13 +51,13 @@ func TestRFC8987_R2_RouteHasTheLengthDelegated(t *testing.T) {
 		w.lease(alice, iaPD(1, prefix(p, 600)))
 		w.wantRoutes(p, p+" via fe80::a dev 10 table 254 metric 1024")
 		n := 0
-		for _, r := range w.kernel.actual().Routes {
+		for _, r := range w.kernel.Actual().Routes {
 			if r.Link != 0 {
 				n++
 			}
 		}
 		if n != 1 {
-			t.Errorf("%s: %d routes in the kernel, want 1: %v", p, n, w.kernel.actual().Routes)
+			t.Errorf("%s: %d routes in the kernel, want 1: %v", p, n, w.kernel.Actual().Routes)
 		}
 	}
 }
@@ -70,23 +70,23 @@ func TestRFC8987_R2_RouteHasTheLengthDelegated(t *testing.T) {
 func TestRFC8987_R3_FilterFollowsLeases(t *testing.T) {
 	w := newWorld(t)
 	checked := hoststate.Element{Set: hoststate.Checked, Link: "lan0"}
-	if !w.kernel.elements[checked] {
+	if !w.kernel.Elements[checked] {
 		t.Error("lan0 is not checked before any lease: every source would pass")
 	}
 	for _, p := range []string{"2001:db8:100::/56", "2001:db8:200::/61"} {
 		w.lease(alice, iaPD(1, prefix(p, 600)))
-		if !w.kernel.allows("lan0", p) || w.kernel.allows("lan1", p) {
-			t.Errorf("%s delegated on lan0: allowed on lan0 %v, on lan1 %v; want true, false", p, w.kernel.allows("lan0", p), w.kernel.allows("lan1", p))
+		if !w.kernel.Allows("lan0", p) || w.kernel.Allows("lan1", p) {
+			t.Errorf("%s delegated on lan0: allowed on lan0 %v, on lan1 %v; want true, false", p, w.kernel.Allows("lan0", p), w.kernel.Allows("lan1", p))
 		}
 	}
 	w.says(alice, message(dhcp6.Release, 1, clientID(alice.duid), iaPD(1, prefix("2001:db8:100::/56", 0))))
 	w.sleep(time.Hour)
 	for _, p := range []string{"2001:db8:100::/56", "2001:db8:200::/61"} {
-		if w.kernel.allows("lan0", p) {
+		if w.kernel.Allows("lan0", p) {
 			t.Errorf("%s ended, and is still allowed as a source", p)
 		}
 	}
-	if !w.kernel.elements[checked] {
+	if !w.kernel.Elements[checked] {
 		t.Error("lan0 is no longer checked")
 	}
 }
@@ -96,7 +96,7 @@ func TestRFC8987_R3_FilterFollowsLeases(t *testing.T) {
 // SHOULD be configurable on a per-client or per-destination basis."
 func TestRFC8987_R5_LoopPolicyByLinkClientAndDestination(t *testing.T) {
 	loops := func(w *world) (sets []hoststate.Set) {
-		for e := range w.kernel.elements {
+		for e := range w.kernel.Elements {
 			if e.Link == "lan0" && (e.Set == hoststate.LoopPoint || e.Set == hoststate.LoopShared || e.Set == hoststate.LoopExempt || e.Set == hoststate.Rejecting) {
 				sets = append(sets, e.Set)
 			}
@@ -123,7 +123,7 @@ func TestRFC8987_R5_LoopPolicyByLinkClientAndDestination(t *testing.T) {
 			t.Errorf("%s: loop elements %v, want %v", tc.name, got, tc.want)
 		}
 		w.sleep(time.Hour)
-		for e := range w.kernel.elements {
+		for e := range w.kernel.Elements {
 			if e.Set == hoststate.LoopPoint || e.Set == hoststate.LoopShared {
 				t.Errorf("%s: %v outlives its lease", tc.name, e)
 			}
@@ -147,7 +147,7 @@ func TestRFC8987_S1_StoredDelegationsComeBack(t *testing.T) {
 	w.wants("lan0 2001:db8:100::/56 via fe80::a for 50m0s", "lan0 2001:db8:200::/60 via fe80::a for ever")
 	w.wantRoutes("2001:db8:100::/56", "2001:db8:100::/56 via fe80::a dev 10 table 254 metric 1024")
 	w.wantRoutes("2001:db8:200::/60", "2001:db8:200::/60 via fe80::a dev 10 table 254 metric 1024")
-	if !w.kernel.allows("lan0", "2001:db8:100::/56") {
+	if !w.kernel.Allows("lan0", "2001:db8:100::/56") {
 		t.Error("2001:db8:100::/56 is not allowed as a source after the reboot")
 	}
 	// Whose it is came back too: the client alone can release it.
@@ -240,7 +240,7 @@ func TestRFC8987_O2_ClearByLeaseClientOrPort(t *testing.T) {
 		w.wants(tc.left...)
 		for _, p := range []string{"2001:db8:100::/56", "2001:db8:101::/56", "2001:db8:200::/56", "2001:db8:300::/56"} {
 			live := slices.ContainsFunc(w.delegations(), func(s string) bool { return s[5:5+len(p)] == p })
-			if routed := len(w.kernel.routesOf(p)) > 0; routed != live {
+			if routed := len(w.kernel.RoutesOf(p)) > 0; routed != live {
 				t.Errorf("%s: %s is live %v, has a route %v", tc.name, p, live, routed)
 			}
 		}

@@ -31,10 +31,10 @@ func TestRoutedSources(t *testing.T) {
 			}
 			permitted := func(when string, want bool) {
 				t.Helper()
-				if got := w.kernel.allows("lan0", routed); got != want {
+				if got := w.kernel.Allows("lan0", routed); got != want {
 					t.Errorf("%s: permitted on its link: %v, want %v", when, got, want)
 				}
-				if w.kernel.allows("lan1", routed) {
+				if w.kernel.Allows("lan1", routed) {
 					t.Errorf("%s: permitted on another link", when)
 				}
 			}

@@ -15,8 +15,5 @@ func (r *Relay) Succeed(old *Relay) {
 	r.links.Succeed(old.links)
 	r.expectAs(old)
 	r.peers.Succeed(&old.peers)
-	if old.host.Counts().Orphans > 0 || old.host.Adopts() {
-		r.AdoptLeftOver(old.orphansEnd)
-	}
 	r.gone.Succeed(&old.gone, old.links.Names(), func(name string) LinkCounters { return old.links.Named(name).counters })
 }

@@ -45,13 +45,13 @@ func (w *world) setLink(name string, change func(*links.Link)) {
 		change(&l)
 	}
 	w.links[name] = l
-	w.kernel.link(l.Index, l.Up)
+	w.kernel.Link(l.Index, l.Up)
 	w.core.SetLink(l, &w.eff)
 	w.carryOut()
 }
 
 func (w *world) removeLink(name string) {
-	w.kernel.link(w.links[name].Index, false)
+	w.kernel.Link(w.links[name].Index, false)
 	delete(w.links, name)
 	w.core.RemoveLink(name, &w.eff)
 	w.carryOut()
@@ -69,7 +69,7 @@ func (w *world) wants(want ...string) {
 // wantRoutes compares the kernel's routes of one prefix.
 func (w *world) wantRoutes(p string, want ...string) {
 	w.Helper()
-	if got := w.kernel.routesOf(p); !slices.Equal(got, want) {
+	if got := w.kernel.RoutesOf(p); !slices.Equal(got, want) {
 		w.Errorf("routes of %s:\n got  %q\n want %q", p, got, want)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
+	"fairlead/internal/core/hoststate/hosttest"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
@@ -47,7 +48,7 @@ type world struct {
 
 	links  map[string]links.Link
 	store  map[string][]byte
-	kernel *kernel
+	kernel *hosttest.Kernel
 
 	slow     bool // changes stay in flight until finish is called
 	keepFail error
@@ -85,24 +86,6 @@ type inFlight struct {
 	sends  []effect.Send
 }
 
-// compareAll does all of a comparison at once, and takes out of the kernel what is left over.
-// Nothing may have been asked of the kernel since it was last carried out.
-func compareAll(core *relay6.Relay, k *kernel, eff *effect.Effects) (found []hoststate.Finding) {
-	c, reading := core.Kernel().Compare(), hoststate.Read(k.actual())
-	for done := false; !done; {
-		var more []hoststate.Finding
-		more, done, _ = core.Kernel().ComparePart(c, reading, eff)
-		found = append(found, more...)
-	}
-	for left := range reading.LeftOver(100) {
-		found = append(found, hoststate.LeftOvers(left)...)
-		for _, op := range left {
-			_ = k.apply(op) // what fails is there again for the next comparison
-		}
-	}
-	return found
-}
-
 var errStoreDown = errors.New("store: down")
 
 // newWorld is a world with the ground plan, after the configuration was changed
@@ -113,7 +96,7 @@ func newWorld(tb testing.TB, change ...func(*relay6.Config)) *world {
 		now:    instant.Now{Boot: instant.Instant(time.Hour), Wall: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Synced: true},
 		links:  make(map[string]links.Link),
 		store:  make(map[string][]byte),
-		kernel: newKernel(),
+		kernel: hosttest.New(),
 	}
 	for _, c := range change {
 		c(w.cfg)
@@ -177,16 +160,16 @@ func (w *world) start() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.links)) {
 		l := w.links[name]
-		w.kernel.link(l.Index, l.Up)
+		w.kernel.Link(l.Index, l.Up)
 		w.core.SetLink(l, &w.eff)
 	}
 	records, blocks, lastWall := w.kept()
 	w.core.Restore(w.now, slices.Values(records), blocks, lastWall, &w.eff)
 	w.carryOut()
 	if w.orphansEnd > 0 {
-		w.core.AdoptLeftOver(w.orphansEnd)
+		w.core.Kernel().AdoptLeftOver(w.orphansEnd)
 	}
-	compareAll(w.core, w.kernel, &w.eff)
+	w.kernel.Compare(w.core.Kernel(), &w.eff)
 	w.core.Start(&w.eff)
 	w.carryOut()
 }
@@ -231,7 +214,7 @@ func (w *world) restart() {
 // empty, the wall clock shows what the test says.
 func (w *world) reboot(wall time.Time, synced bool) {
 	w.bootID += "+"
-	w.kernel = newKernel()
+	w.kernel = hosttest.New()
 	w.now = instant.Now{Boot: instant.Instant(30 * time.Second), Wall: wall, Synced: synced}
 	w.restart()
 }
@@ -329,7 +312,7 @@ func (w *world) carryOutChange(f inFlight) {
 		}
 	}
 	for _, op := range f.change.Host {
-		err := w.kernel.apply(op)
+		err := w.kernel.Apply(op)
 		w.traceOp(op, err)
 		if err != nil {
 			o.Install = append(o.Install, effect.FailedOp{Op: op, Err: err})

@@ -1,6 +1,7 @@
 package server6
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -61,24 +62,24 @@ func (s *Server) stranded(d *binding.Binding) bool {
 func (s *Server) putRestored(eff *effect.Effects) {
 	s.ledger.Install(s.host.SetAggregates(nil, s.cfg.Aggregates), eff)
 	s.setAbsentPolicies(eff)
-	for d := range s.table.All() {
-		if !isLocal(d.Link) {
-			continue
-		}
-		if !s.stranded(&d) {
-			s.host.PutSilently(s.forKernel(&d))
-		}
-		s.covering.Restored(&d)
-	}
-	for _, name := range s.covering.Links() {
-		s.ledger.Install(s.covering.Update(nil, name), eff)
-	}
+	s.ledger.PutRestored(s.covering, eff)
 }
 
 // Unproved reports whether a lease on a point-to-point link has not been confirmed since its line
 // came up. Another client may be there by now.
 func (s *Server) Unproved(d *binding.Binding) bool {
 	return isLocal(d.Link) && s.host.Unproved(s.forKernel(d))
+}
+
+// isAnothersOrphan reports whether a prefix overlaps with an orphan. The store does not say whose that
+// is, so the only client that gets it is one at the orphan's next hop.
+func (s *Server) isAnothersOrphan(r *request, p netip.Prefix) bool {
+	if r.relay == nil {
+		if o := s.host.Orphan(r.link, p); o != nil && o.NextHop == r.source {
+			return false
+		}
+	}
+	return s.host.OverlapsOrphan(r.vrf, p)
 }
 
 // Kernel is what the server wants of the kernel.

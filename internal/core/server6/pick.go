@@ -162,13 +162,16 @@ func (s *Server) available(r *request, x *ia, p netip.Prefix) (*subnet, Obstacle
 
 // shut is why a lease that is free in its pool cannot be given; None: it can. No host may use it,
 // or it overlaps with a lease of the same answer or with one that was given before the pools were
-// changed, or its former client has not been told yet that it must not use it.
+// changed, or its former client has not been told yet that it must not use it, or another host
+// still uses it although the store has lost its lease.
 func (s *Server) shut(r *request, p netip.Prefix) Obstacle {
 	switch {
 	case !s.usable(r, p):
 		return Unusable
 	case r.offers(p) || s.table.Overlaps(p):
 		return Overlaps
+	case s.isAnothersOrphan(r, p):
+		return WaitsForAnother
 	case s.ledger.Untold(p):
 		return Untold
 	}

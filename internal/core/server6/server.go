@@ -110,6 +110,7 @@ func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 		s.ledger.Install(s.applyRule(nil, s.links.Named(name)), eff)
 	}
 	s.setAbsentPolicies(eff)
+	s.ledger.PutAnew(s.covering, eff)
 	s.tellPools(eff)
 }
 

@@ -45,7 +45,7 @@ func (s *Server) Clear(now instant.Now, of delegation.Selection, eff *effect.Eff
 	n := len(s.events)
 	s.commit(now, eff)
 	s.tellPools(eff)
-	return n
+	return n + s.ledger.EndOrphans(of.SelectsOrphan, eff)
 }
 
 // commit applies and keeps events that no answer tells of.
@@ -144,13 +144,15 @@ func (s *Server) Unreachable(now instant.Now, address netip.Addr, index int, cau
 // Peers are all peers, in the order of the configuration.
 func (s *Server) Peers(now instant.Now) []peers.View { return s.peers.Views(now.Boot, s.links.NameAt) }
 
-// Prospects say what the configuration cfg would mean for each link. They change nothing.
+// Prospects say what the configuration cfg would mean for each link. An orphan counts as a prefix of
+// its link. They change nothing.
 func (s *Server) Prospects(cfg *Config) []links.Prospect[LinkRule] {
+	orphans := s.ledger.OrphansOn()
 	peers := trust.NewSet(cfg.Peers)
 	return links.Prospects(s.links, s.table.Links(), func(name string) links.Prospect[LinkRule] {
 		return links.Prospect[LinkRule]{
 			Link: name, Now: s.Rule(name), Then: s.ruleUnder(cfg, peers, name),
-			Prefixes: s.table.LinkLen(name, binding.Prefix), Addresses: s.table.LinkLen(name, binding.Address),
+			Prefixes: s.table.LinkLen(name, binding.Prefix) + orphans[name], Addresses: s.table.LinkLen(name, binding.Address),
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
+	"fairlead/internal/core/hoststate/hosttest"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
 	"fairlead/internal/core/ledger"
@@ -50,6 +51,9 @@ type world struct {
 	keepErr error             // the store takes nothing
 	slow    bool              // changes stay in flight until finish is called
 	flight  []inFlight
+
+	kernel     *hosttest.Kernel // nil: the server must want nothing of it
+	orphansEnd instant.Instant  // of what a start finds left over; 0: it goes
 
 	sent   []effect.Send
 	held   []effect.Send  // datagrams that a failed change held back
@@ -90,6 +94,9 @@ func newWorld(tb testing.TB, change ...func(*server6.Config)) *world {
 			w.Errorf("the server asks %+v, which the test does not answer", w.probes)
 		}
 	})
+	if slices.ContainsFunc(w.cfg.Links, func(r server6.LinkRule) bool { return r.Router }) {
+		w.kernel = hosttest.New()
+	}
 	w.start(server6.New(w.cfg, w.bootID))
 	return w
 }
@@ -157,7 +164,7 @@ func pdPool(p server6.PrefixPool) func(*server6.Subnet) {
 func (w *world) start(core *server6.Server) {
 	w.core = core
 	for _, name := range slices.Sorted(maps.Keys(w.links)) {
-		w.core.SetLink(w.links[name], &w.eff)
+		w.tellLink(name)
 	}
 	var records []binding.Record
 	lastWall := time.Time{}
@@ -183,6 +190,23 @@ func (w *world) start(core *server6.Server) {
 		}
 	}
 	w.carryOut()
+	if w.kernel == nil {
+		return
+	}
+	if w.orphansEnd > 0 {
+		w.core.Kernel().AdoptLeftOver(w.orphansEnd)
+	}
+	w.kernel.Compare(w.core.Kernel(), &w.eff)
+	w.carryOut()
+}
+
+// tellLink tells the core of a link as it is.
+func (w *world) tellLink(name string) {
+	l := w.links[name]
+	if w.kernel != nil {
+		w.kernel.Link(l.Index, l.Up)
+	}
+	w.core.SetLink(l, &w.eff)
 }
 
 // restart is the process gone and back in the same boot: what was in flight is lost.
@@ -216,11 +240,14 @@ func (w *world) setLink(name string, change func(*links.Link)) {
 	delete(w.links, name)
 	change(&l)
 	w.links[l.Name] = l
-	w.core.SetLink(l, &w.eff)
+	w.tellLink(l.Name)
 	w.carryOut()
 }
 
 func (w *world) removeLink(name string) {
+	if w.kernel != nil {
+		w.kernel.Link(w.links[name].Index, false)
+	}
 	delete(w.links, name)
 	w.core.RemoveLink(name, &w.eff)
 	w.carryOut()
@@ -256,7 +283,7 @@ func (w *world) carryOut() {
 	w.probes = append(w.probes, w.eff.Probes...)
 	follows := false
 	for _, c := range w.eff.Changes {
-		if len(c.Host) > 0 {
+		if len(c.Host) > 0 && w.kernel == nil {
 			w.Fatalf("the server wants nothing of the kernel, but %+v", c.Host)
 		}
 		w.flight = append(w.flight, inFlight{change: c})
@@ -298,6 +325,13 @@ func (w *world) finish(n int) {
 			}
 			if o.Keep == nil {
 				w.keep(f.change.Keep)
+			}
+		}
+		if o.Keep == nil {
+			for _, op := range f.change.Host {
+				if err := w.kernel.Apply(op); err != nil {
+					o.Install = append(o.Install, effect.FailedOp{Op: op, Err: err})
+				}
 			}
 		}
 		for _, s := range f.sends {

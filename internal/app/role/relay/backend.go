@@ -42,7 +42,6 @@ func degraded(c *api.Counters) []string {
 		}
 	}
 	add(c.Totals.Unkept > 0, fmt.Sprintf("store: %d records not kept yet", c.Totals.Unkept))
-	add(c.Host.Orphans > 0, fmt.Sprintf("store: %d prefixes are routed that it does not explain (\"fairlead delegations\": source kernel); their clients take them over as they renew, and the rest ends at %s", c.Host.Orphans, c.Host.OrphansEnd.Format(time.RFC3339)))
 	add(c.Totals.WaitForClock > 0, fmt.Sprintf("clock: %d delegations wait for a trustworthy clock", c.Totals.WaitForClock))
 	if len(c.Unmatched) > 0 {
 		add(true, "delegations without routes and filters, because no rule matches their links: "+api.HoldingsText(c.Unmatched))
@@ -52,7 +51,6 @@ func degraded(c *api.Counters) []string {
 		add(l.LinkAddressMissing, fmt.Sprintf("link %s: its link-address %s is no longer there, and is used for an hour at most", l.Name, l.LinkAddress))
 	}
 	add(c.Totals.Uninstalled > 0, fmt.Sprintf("kernel: %d delegations without their route or filter element; the log says what the kernel did not take", c.Totals.Uninstalled))
-	add(c.Host.Refused > 0, fmt.Sprintf("kernel: %d routes are not taken, because their link is down or gone; unreachable routes stand in for them", c.Host.Refused))
 	if trouble := notForwarding(c.Links); trouble != "" {
 		add(true, trouble)
 	}
@@ -126,9 +124,6 @@ func (d *player) Count(ctx context.Context, c *api.Counters) error {
 		totals = core.Totals()
 		d.AddCounts(n, c)
 		c.Unmatched = unmatched(core.Unmatched())
-		if c.Host.Orphans > 0 {
-			c.Host.OrphansEnd = n.WallAt(core.OrphansEnd())
-		}
 		links = core.Links()
 	})
 	if err != nil {

@@ -72,15 +72,11 @@ func newPlayer(h *role.House) *player {
 // section is the relay's part of a configuration.
 func section(c *config.Config) *config.Relay6 { return c.Sections["relay6"].(*config.Relay6) }
 
-// Restore makes a core from what was kept, and has it keep orphans if the store does not explain
-// the kernel.
+// Restore makes a core from what was kept.
 func (d *player) Restore() (held map[string]int, err error) {
 	started := time.Now()
 	if err := d.Recall(); err != nil {
 		return nil, err
-	}
-	if why, until := d.House.Kernel.Unexplained(); why != "" {
-		d.Engine.Core.AdoptLeftOver(until)
 	}
 	t := d.Engine.Core.Totals()
 	d.House.Told.Info("restored", "prefixes", t.Prefixes, "addresses", t.Addresses, "took", time.Since(started).Round(time.Millisecond))

@@ -19,31 +19,7 @@ func clients(id api.Identifier) []binding.Client {
 }
 
 func (d *player) Delegations(ctx context.Context, f api.Filter) ([]api.Delegation, error) {
-	found, err := bindings.List(ctx, d.Book, f)
-	if err != nil {
-		return nil, err
-	}
-	if f.Client == "" {
-		orphans, err := d.orphans(ctx, &f)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, orphans...)
-	}
-	bindings.Sort(found)
-	return found, nil
-}
-
-// orphans are the delegations that the kernel has and the store does not explain.
-func (d *player) orphans(ctx context.Context, f *api.Filter) (found []api.Delegation, err error) {
-	err = d.Engine.Call(ctx, func(at instant.Now, _ *effect.Effects) {
-		for o := range d.Engine.Core.Orphans {
-			if f.Matches("", o.Prefix, o.Link) {
-				found = append(found, control.OrphanOf(&o, d.relay.Net.Links()[o.Link].VRF, d.Engine.Core.OrphansEnd(), at))
-			}
-		}
-	})
-	return found, err
+	return bindings.List(ctx, d.Book, f)
 }
 
 func (d *player) Blocks(ctx context.Context) ([]api.Block, error) {
