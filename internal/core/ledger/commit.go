@@ -77,10 +77,15 @@ type draft struct {
 }
 
 func (l *Ledger) draft(events int) draft {
-	return draft{
+	d := draft{
 		Change: effect.Change{Keep: l.rooms.operations(events + 1)},
-		p:      &pending{deeds: make([]deed, 0, events)},
+		p:      &pending{deeds: make([]deed, 0, events), records: l.joining},
 	}
+	for _, key := range l.joining {
+		d.Keep = append(d.Keep, effect.KeepOp{Key: []byte(key), Value: l.core.Record(key)})
+	}
+	l.joining = nil
+	return d
 }
 
 func (d *draft) empty() bool { return len(d.Keep) == 0 && len(d.Host) == 0 }
@@ -93,6 +98,7 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 		d.Keep = l.keepPast(append(d.Keep, l.forgetOp(&e.Old)), now, &e.Old, e.Reason)
 		d.Host = l.deleted(d.Host, &e.Old)
 		delete(l.uninstalled, PlaceOf(&e.Old))
+		l.ending.put(PlaceOf(&e.Old), struct{}{})
 	case binding.Moved:
 		d.Keep = l.keepPast(d.Keep, now, &e.Old, binding.MovedAway)
 		fallthrough
@@ -115,6 +121,22 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 	}
 	if l.waiting.n > 0 {
 		l.overtake(now, d, e)
+	}
+	if e.Kind == binding.Granted || e.Kind == binding.Moved {
+		l.forgetEnded(d, PlaceOf(&e.New))
+	}
+}
+
+// forgetEnded has a change that grants a prefix take out of the store what overlaps with that, has ended, and was not
+// taken out before, or perhaps will not be. Else a crash could leave both in the store.
+func (l *Ledger) forgetEnded(d *draft, granted Place) {
+	for _, k := range append(l.unkept.overlapping(granted), l.ending.overlapping(granted)...) {
+		if _, stands := l.table.Lookup(k.VRF, k.Prefix); stands || k == granted || l.waiting.find(k) != nil {
+			continue
+		}
+		l.unkept.drop(k)
+		d.Keep = append(d.Keep, effect.KeepOp{Key: binding.Key(nil, l.in, k.VRF, k.Prefix)})
+		d.p.deeds = append(d.p.deeds, deed{kind: binding.Ended, place: k})
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/gaissmai/bart"
-
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
@@ -176,18 +174,11 @@ func (l *Ledger) overtake(now instant.Now, d *draft, e *binding.Event) {
 }
 
 // waiting finds events that follow Replies, by their place. There is at most one for each place.
-type waiting struct {
-	spaces map[string]*bart.Table[*following] // by VRF
-	n      int
-}
+type waiting struct{ places[*following] }
 
 // find is the event that waits for a place, or nil.
 func (w *waiting) find(k Place) *binding.Event {
-	space := w.spaces[k.VRF]
-	if w.n == 0 || space == nil {
-		return nil
-	}
-	f, ok := space.Get(k.Prefix)
+	f, ok := w.get(k)
 	if !ok {
 		return nil
 	}
@@ -208,48 +199,18 @@ func (w *waiting) add(f *following, e *binding.Event) {
 	k := PlaceOf(e.Subject())
 	w.take(k)
 	f.events = append(f.events, *e)
-	if w.spaces == nil {
-		w.spaces = make(map[string]*bart.Table[*following])
-	}
-	if w.spaces[k.VRF] == nil {
-		w.spaces[k.VRF] = new(bart.Table[*following])
-	}
-	w.spaces[k.VRF].Insert(k.Prefix, f)
-	w.n++
+	w.put(k, f)
 }
 
 // take removes the event that waits for a place, and returns it.
 func (w *waiting) take(k Place) (e binding.Event, ok bool) {
-	if w.find(k) == nil {
+	f, ok := w.get(k)
+	if !ok {
 		return e, false
 	}
-	f, _ := w.spaces[k.VRF].Get(k.Prefix)
 	i := f.index(k)
 	e = f.events[i]
 	f.events = slices.Delete(f.events, i, i+1)
 	w.drop(k)
 	return e, true
-}
-
-// drop removes a place from the index of waiting events.
-func (w *waiting) drop(k Place) {
-	w.spaces[k.VRF].Delete(k.Prefix)
-	w.n--
-}
-
-// overlapping are the places of waiting events whose prefixes overlap with that of a place.
-func (w *waiting) overlapping(k Place) (found []Place) {
-	space := w.spaces[k.VRF]
-	if w.n == 0 || space == nil {
-		return nil
-	}
-	for p := range space.Supernets(k.Prefix) {
-		found = append(found, Place{k.VRF, p})
-	}
-	for p := range space.Subnets(k.Prefix) {
-		if p != k.Prefix {
-			found = append(found, Place{k.VRF, p})
-		}
-	}
-	return found
 }

@@ -10,7 +10,6 @@
 package ledger
 
 import (
-	"net/netip"
 	"time"
 
 	"fairlead/internal/core/binding"
@@ -65,15 +64,6 @@ type Client struct {
 	ID   binding.Client
 }
 
-// Place is what identifies a delegation in the store and in the kernel.
-type Place struct {
-	VRF    string
-	Prefix netip.Prefix
-}
-
-// PlaceOf is the place of a delegation.
-func PlaceOf(d *binding.Binding) Place { return Place{d.VRF, d.Prefix} }
-
 // Ledger has the Changes of one core that are under way, and what has to be tried again. The table
 // and the wanted state of the kernel belong to the core.
 type Ledger struct {
@@ -92,8 +82,10 @@ type Ledger struct {
 	ordered     map[Client]effect.ChangeID     // the client's newest unfinished Change
 	following   map[effect.ChangeID]*following // what is kept once the datagrams of a Change have left
 	waiting     waiting                        // the same events, by their place
-	unkept      map[Place]struct{}             // delegations that are not in the store as they are now
+	unkept      places[struct{}]               // delegations that are not in the store as they are now
+	ending      places[struct{}]               // delegations whose ends are in a pending Change
 	lacking     map[string]struct{}            // keys of the core's own records that are not in the store as they are now
+	joining     []string                       // keys of the core's own records for the next Change
 	retryAt     instant.Instant                // when both are tried again; without meaning if both are empty
 	uninstalled map[Place]struct{}
 	orphansEnd  instant.Instant // means something while there are orphans
@@ -121,7 +113,6 @@ func New(table *binding.Table, host *hoststate.State, core Core, in binding.Spac
 		pending:     make(map[effect.ChangeID]*pending),
 		ordered:     make(map[Client]effect.ChangeID),
 		following:   make(map[effect.ChangeID]*following),
-		unkept:      make(map[Place]struct{}),
 		lacking:     make(map[string]struct{}),
 		uninstalled: make(map[Place]struct{}),
 	}
@@ -158,7 +149,7 @@ func (l *Ledger) LastChange() effect.ChangeID { return l.lastChange }
 // Progress is what is under way now, and what has failed.
 func (l *Ledger) Progress() Progress {
 	p := l.progress
-	p.Pending, p.Unkept, p.Uninstalled = len(l.pending), len(l.unkept), len(l.uninstalled)
+	p.Pending, p.Unkept, p.Uninstalled = len(l.pending), l.unkept.n, len(l.uninstalled)
 	return p
 }
 
@@ -177,7 +168,7 @@ func (l *Ledger) Last(k Client) effect.ChangeID { return l.ordered[k] }
 // Lack makes the next Tick keep the delegation of a place as it is then, or remove its record if
 // there is none.
 func (l *Ledger) Lack(k Place) {
-	l.unkept[k] = struct{}{}
+	l.unkept.put(k, struct{}{})
 	l.retryAt = 0
 }
 
@@ -192,7 +183,7 @@ func (l *Ledger) Deadline() instant.Instant { return min(l.keepDue(), l.orphansD
 
 // keepDue is when something is to be kept again.
 func (l *Ledger) keepDue() instant.Instant {
-	if len(l.unkept)+len(l.lacking) == 0 {
+	if l.unkept.n+len(l.lacking) == 0 {
 		return instant.Never
 	}
 	return l.retryAt
@@ -226,6 +217,10 @@ func (l *Ledger) KeepRecord(key []byte, eff *effect.Effects) effect.ChangeID {
 	op := effect.KeepOp{Key: key, Value: l.core.Record(string(key))}
 	return l.change(effect.Change{Keep: []effect.KeepOp{op}}, &pending{records: []string{string(key)}}, eff)
 }
+
+// Join has the next Change that events make keep a record of the core's own too, as it is now then. So a crash
+// leaves both in the store, or neither.
+func (l *Ledger) Join(key []byte) { l.joining = append(l.joining, string(key)) }
 
 // Rehome moves the bindings on a link to the VRF that the link is in. A binding whose prefix is not
 // free there stays where it is. The next Tick keeps that.

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"errors"
 	"maps"
 	"net/netip"
@@ -23,6 +22,11 @@ func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 		return nil
 	}
 	delete(l.pending, o.ID)
+	for i := range p.deeds {
+		if d := &p.deeds[i]; d.kind == binding.Ended {
+			l.ending.drop(d.place)
+		}
+	}
 	if l.ordered[p.order] == o.ID {
 		delete(l.ordered, p.order)
 	}
@@ -81,7 +85,7 @@ const retryEvery = 2 * time.Second
 // the record in the store is not ours.
 func (l *Ledger) undo(now instant.Now, o effect.Outcome, p *pending, eff *effect.Effects) (taken []Place) {
 	other := errors.Is(o.Keep, effect.ErrTaken)
-	if len(l.unkept) == 0 {
+	if l.unkept.n == 0 {
 		l.retryAt = now.Boot.After(retryEvery)
 	}
 	for _, key := range p.records {
@@ -98,7 +102,7 @@ func (l *Ledger) undo(now instant.Now, o effect.Outcome, p *pending, eff *effect
 		if !p.told && (d.kind == binding.Granted || d.kind == binding.Moved) && !l.handOn(o.ID, d) {
 			ops = l.takeBack(ops, d)
 		}
-		l.unkept[d.place] = struct{}{}
+		l.unkept.put(d.place, struct{}{})
 	}
 	l.Install(ops, eff)
 	return taken
@@ -107,7 +111,10 @@ func (l *Ledger) undo(now instant.Now, o effect.Outcome, p *pending, eff *effect
 // takeBack undoes one grant that was not kept, if the client still has it.
 func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 	held, ok := l.table.Lookup(d.place.VRF, d.place.Prefix)
-	if !ok || held.Link != d.link || held.Client != d.client {
+	if !ok {
+		return l.takeBackEnded(ops, d)
+	}
+	if held.Link != d.link || held.Client != d.client {
 		return ops
 	}
 	l.takenBack++
@@ -128,6 +135,21 @@ func (l *Ledger) takeBack(ops []hoststate.Op, d *deed) []hoststate.Op {
 		return l.cover(l.host.PutOrphan(ops, *d.orphan), &held)
 	}
 	return l.deleted(ops, &held)
+}
+
+// takeBackEnded undoes a grant that was not kept where a Reply that has not left takes it from its
+// client again: there was nothing to take.
+func (l *Ledger) takeBackEnded(ops []hoststate.Op, d *deed) []hoststate.Op {
+	e := l.waiting.find(d.place)
+	if e == nil || e.Kind != binding.Ended || e.Old.Link != d.link || e.Old.Client != d.client {
+		return ops
+	}
+	never, _ := l.waiting.take(d.place)
+	l.takenBack++
+	if l.core.TakenBack != nil {
+		l.core.TakenBack(&never.Old)
+	}
+	return l.deleted(ops, &never.Old)
 }
 
 // handOn leaves it to the next unfinished Change of the same place to undo a grant, since that
@@ -169,10 +191,13 @@ const keepAtOnce = 1024
 func (l *Ledger) keepAgain(now instant.Now, eff *effect.Effects) {
 	c := effect.Change{}
 	p := &pending{}
-	places := slices.SortedFunc(maps.Keys(l.unkept), func(a, b Place) int {
-		return cmp.Or(cmp.Compare(a.VRF, b.VRF), a.Prefix.Compare(b.Prefix))
-	})
-	for _, k := range places[:min(len(places), keepAtOnce)] {
+	var places []Place
+	for k := range l.unkept.inOrder() {
+		if places = append(places, k); len(places) == keepAtOnce {
+			break
+		}
+	}
+	for _, k := range places {
 		if l.waiting.find(k) != nil {
 			continue // it is kept once its Reply has left
 		}
@@ -183,7 +208,7 @@ func (l *Ledger) keepAgain(now instant.Now, eff *effect.Effects) {
 		}
 		c.Keep = append(c.Keep, op)
 		p.deeds = append(p.deeds, deed{kind: kind, place: k, link: d.Link, client: d.Client})
-		delete(l.unkept, k)
+		l.unkept.drop(k)
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.lacking))[:min(len(l.lacking), keepAtOnce)] {
 		c.Keep = append(c.Keep, effect.KeepOp{Key: []byte(key), Value: l.core.Record(key)})
