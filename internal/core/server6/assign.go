@@ -135,14 +135,12 @@ func (s *Server) decide(r *request, x *ia) {
 		return
 	}
 	for x.given(r) < wants {
+		s.mark(r, x) // so that the search passes it
 		p, sn, by := s.pick(r, x)
 		if by == 0 {
 			break
 		}
 		s.give(r, x, p, sn, by)
-		if x.given(r) < wants {
-			s.mark(r, x)
-		}
 	}
 	switch {
 	case x.given(r) > 0:

@@ -69,7 +69,7 @@ func (s *Server) giveBack(now instant.Now, r *request, eff *effect.Effects) (eff
 	s.apply(now)
 	if decline {
 		for i := range s.events {
-			s.decline(now, r, s.events[i].Old.Prefix, eff)
+			s.decline(now, r, s.events[i].Old.Prefix)
 		}
 	}
 	r.told = true

@@ -101,21 +101,30 @@ func (s *Server) apply(now instant.Now) {
 		switch e := &s.events[i]; {
 		case e.Kind == binding.Granted:
 			s.networks.take(e.New.Prefix)
-			s.quarantine.leave(e.New.Prefix)
+			s.quarantine.given(e.New.Prefix)
 		case e.Kind != binding.Ended:
 		case e.Reason == binding.Expired, e.Reason == binding.Withdrawn: // the answer that withdraws may get lost
 			s.await(now.Boot.After(expiredFor), &e.Old, false)
 		case e.Reason == binding.Cleared:
 			s.await(min(e.Old.Valid, now.Boot.After(clearedFor)), &e.Old, true)
 		default:
+			s.quarantine.leave(e.Old.Prefix)
 			s.networks.free(e.Old.Prefix)
 		}
 	}
 }
 
-// takenBack returns a lease to its pool that was granted and could not be kept.
+// takenBack returns a lease to its pool that was granted and could not be kept, unless the lease waits
+// for the client that had it before. It does not wait for the client that was never told of the grant.
 func (s *Server) takenBack(b *binding.Binding) {
-	s.networks.free(b.Prefix)
+	q := &s.quarantine
+	if x, waits := q.waiting[b.Prefix]; !waits || !x.alone {
+		if q.leave(b.Prefix); x.before != nil {
+			q.wait(b.Prefix, *x.before)
+		} else {
+			s.networks.free(b.Prefix)
+		}
+	}
 	s.forgetWay(b)
 }
 

@@ -241,18 +241,15 @@ func (s *Server) room(r *request, x *ia, instead bool) bool {
 // pick finds a free lease for an IA: one that waits for this client, else one from a pool of its
 // network. A prefix has the length that the client asks for, else the next shorter length that a
 // pool gives, else the next longer one (RFC 8168 section 3.2). If nothing is free, the client gets
-// the lease that has waited longest for another client. A Basis of 0: there is none.
+// a lease of another length that waits for it, else the lease that has waited longest for another
+// client. A Basis of 0: there is none.
 func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, Basis) {
 	if !s.room(r, x, false) {
 		return netip.Prefix{}, nil, 0
 	}
 	hint, pools := r.missing(x), r.network.pools[x.kind]
-	for p := range s.quarantine.waitingFor(s.placeOf(r, x)) {
-		if (hint == 0 || p.Bits() == r.network.aim(r, hint)) && s.shut(r, p) == None {
-			if sn, _ := s.permitted(r, p, x.kind); sn != nil {
-				return p, sn, Waited
-			}
-		}
+	if p, sn := s.waited(r, x, r.network.aim(r, hint)); sn != nil {
+		return p, sn, Waited
 	}
 	for _, pl := range pools {
 		if hint != 0 {
@@ -279,12 +276,28 @@ func (s *Server) pick(r *request, x *ia) (netip.Prefix, *subnet, Basis) {
 			}
 		}
 	}
+	if p, sn := s.waited(r, x, 0); sn != nil {
+		return p, sn, Waited
+	}
 	for _, pl := range pools {
 		if p, ok := s.longestWaiting(r, pl); ok {
 			return p, pl.subnet, WaitedLongest
 		}
 	}
 	return netip.Prefix{}, nil, 0
+}
+
+// waited is a lease of a length that has waited for an IA; bits 0: of any length. The subnet is nil where there is
+// none.
+func (s *Server) waited(r *request, x *ia, bits int) (netip.Prefix, *subnet) {
+	for p := range s.quarantine.waitingFor(s.placeOf(r, x)) {
+		if (bits == 0 || p.Bits() == bits) && s.shut(r, p) == None {
+			if sn, _ := s.permitted(r, p, x.kind); sn != nil {
+				return p, sn
+			}
+		}
+	}
+	return netip.Prefix{}, nil
 }
 
 // tries bounds how many leases of a pool one search looks at that turn out to be not available.
@@ -313,7 +326,7 @@ func (s *Server) longestWaiting(r *request, in *leasePool) (netip.Prefix, bool) 
 	}
 	in.trim(&s.quarantine)
 	for _, l := range in.late[:min(len(in.late), tries)] {
-		if !s.quarantine.isOver(l) && s.shut(r, l.lease) == None {
+		if !s.quarantine.isOver(l) && !s.networks.isReserved(l.lease) && s.shut(r, l.lease) == None {
 			return l.lease, true
 		}
 	}

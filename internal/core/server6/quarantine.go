@@ -51,9 +51,10 @@ type declined struct {
 
 // waiting is a lease that has ended and waits for its client.
 type waiting struct {
-	until   instant.Instant
-	of      place
-	cleared bool // nobody else gets it before until, as a client may still use it
+	until  instant.Instant
+	of     place
+	alone  bool     // nobody else gets it before until, as a client may still use it
+	before *waiting // whom it waited for when it was last given; that grant may turn out not to be kept
 }
 
 // place stands for one IA of a client, whose identity is not kept. In the pools of the link, the
@@ -75,7 +76,7 @@ func (q *quarantine) take(n *networks) {
 	var waited []late
 	for p, x := range q.waiting {
 		n.take(p)
-		if !x.cleared {
+		if !x.alone {
 			waited = append(waited, late{p, x.until})
 		}
 	}
@@ -89,7 +90,7 @@ func (q *quarantine) take(n *networks) {
 
 // decline puts a declined address into quarantine. One host can put there only as many as the limit
 // for one client on its link; without this bound it could decline a whole pool.
-func (s *Server) decline(now instant.Now, r *request, p netip.Prefix, eff *effect.Effects) {
+func (s *Server) decline(now instant.Now, r *request, p netip.Prefix) {
 	if r.linkLayer.IsValid() && s.quarantine.by[r.linkLayer] >= r.policy.ClientLimit {
 		return
 	}
@@ -99,7 +100,7 @@ func (s *Server) decline(now instant.Now, r *request, p netip.Prefix, eff *effec
 	}
 	s.quarantine.decline(p, d)
 	s.networks.take(p)
-	s.ledger.KeepRecord(declinedKey(p), eff)
+	s.ledger.Join(declinedKey(p))
 }
 
 func (q *quarantine) decline(p netip.Prefix, d declined) {
@@ -117,19 +118,28 @@ func (q *quarantine) isDeclined(p netip.Prefix) bool {
 }
 
 // await makes a lease that has ended wait for its client. A lease that is reserved, or belongs to
-// no pool, does not wait.
-func (s *Server) await(until instant.Instant, b *binding.Binding, cleared bool) {
+// no pool, does not wait. With alone, nobody else gets it meanwhile.
+func (s *Server) await(until instant.Instant, b *binding.Binding, alone bool) {
+	before := s.quarantine.leave(b.Prefix)
+	if before != nil {
+		before.before = nil
+	}
 	pl := s.networks.poolOf(b.Prefix)
 	if pl == nil || s.networks.reserved.Get(b.Prefix) {
 		return
 	}
-	x := waiting{until, place{b.Link, s.number(b.Kind, []byte(b.Client.DUID()), b.IAID)}, cleared}
-	s.quarantine.waiting[b.Prefix] = x
-	s.quarantine.whose[s.quarantine.freePlace(x.of)] = b.Prefix
-	heap.Push(&s.quarantine.ends, ending{b.Prefix, until})
-	if !cleared {
+	of := place{b.Link, s.number(b.Kind, []byte(b.Client.DUID()), b.IAID)}
+	s.quarantine.wait(b.Prefix, waiting{until, of, alone, before})
+	if !alone {
 		pl.late = append(pl.late, late{b.Prefix, until})
 	}
+}
+
+// wait makes a lease wait for an IA.
+func (q *quarantine) wait(p netip.Prefix, x waiting) {
+	q.waiting[p] = x
+	q.whose[q.freePlace(x.of)] = p
+	heap.Push(&q.ends, ending{p, x.until})
 }
 
 // giveWay puts a lease into quarantine that another server with the same store has given. Nobody
@@ -139,17 +149,27 @@ func (s *Server) giveWay(now instant.Now, p netip.Prefix) {
 		return
 	}
 	until := now.Boot.After(elsewhereFor)
-	s.quarantine.waiting[p] = waiting{until: until, cleared: true} // for nobody
+	s.quarantine.leave(p)
+	s.quarantine.waiting[p] = waiting{until: until, alone: true} // for nobody
 	heap.Push(&s.quarantine.ends, ending{p, until})
 	s.networks.take(p)
 }
 
+// given notes that a lease is given to a client. It goes on waiting, as the grant may turn out not to be
+// kept, but no other client gets it because it waits.
+func (q *quarantine) given(p netip.Prefix) {
+	if x, waits := q.waiting[p]; waits {
+		x.alone = true
+		q.waiting[p] = x
+	}
+}
+
 // leave takes a lease out of quarantine. If it was not the last one of its IA, the last one moves to
-// its number, so that the numbers stay without gaps.
-func (q *quarantine) leave(p netip.Prefix) {
+// its number, so that the numbers stay without gaps. It returns how the lease has waited; nil: it did not wait.
+func (q *quarantine) leave(p netip.Prefix) *waiting {
 	x, waits := q.waiting[p]
 	if !waits {
-		return
+		return nil
 	}
 	delete(q.waiting, p)
 	for at := x.of; ; at.number++ {
@@ -159,9 +179,9 @@ func (q *quarantine) leave(p netip.Prefix) {
 			last.number--
 			q.whose[at] = q.whose[last]
 			delete(q.whose, last)
-			return
+			return &x
 		case netip.Prefix{}:
-			return
+			return &x
 		}
 	}
 }
@@ -193,10 +213,11 @@ type late struct {
 	until instant.Instant
 }
 
-// isOver reports whether a lease waits no more, or has ended once more since and waits anew.
+// isOver reports whether a lease waits no more, waits for its client alone, or has ended once more since
+// and waits anew.
 func (q *quarantine) isOver(l late) bool {
 	x, waits := q.waiting[l.lease]
-	return !waits || x.until != l.until
+	return !waits || x.alone || x.until != l.until
 }
 
 // trim removes the first leases of the list that wait no more.

@@ -378,6 +378,36 @@ func TestRenewWhileTheStoreIsDown(t *testing.T) {
 	w.agrees()
 }
 
+// A lease that waits for its client goes on waiting where a grant of it is not kept.
+func TestGrantOfWhatWaitsIsNotKept(t *testing.T) {
+	w := newWorld(t, lengths("2001:db8:4000::/55", 56, 56, 56))
+	had := w.asks(alice, dhcp6.Request, iaPD(1))
+	w.asks(somebody(1), dhcp6.Request, iaPD(1))
+	w.clears(delegation.Selection{Prefix: had.only()})
+	fails := func(c client) {
+		w.keepErr = errStoreDown
+		if got := w.says(c, c.message(dhcp6.Request, iaPD(1))); len(got) != 0 {
+			t.Errorf("%d answers", len(got))
+		}
+		w.keepErr = nil
+		w.sleep(3 * time.Second)
+	}
+	fails(alice)
+	if got := w.asks(bob, dhcp6.Request, iaPD(1, named(had.only().String()))); got.leases() != "PD 1: status 6" {
+		t.Errorf("%q for another client, although the first one may use it", got.leases())
+	}
+	if got := w.asks(alice, dhcp6.Request, iaPD(1)); got.only() != had.only() {
+		t.Errorf("%q", got.leases())
+	}
+	w.sleep(4001 * time.Second) // both expire
+	fails(bob)
+	fails(alice)
+	if got := w.asks(alice, dhcp6.Request, iaPD(1)); got.only() != had.only() {
+		t.Errorf("%q", got.leases())
+	}
+	w.agrees()
+}
+
 // While a Change is under way, nobody else gets what it grants, the client's next message waits for it, and
 // if it fails both are taken back.
 func TestGrantUnderWay(t *testing.T) {

@@ -62,6 +62,11 @@ type world struct {
 	notes  []effect.Note
 	drops  []effect.Dropped
 	order  []string // what was done, in the order it was done
+
+	// sees hears of each datagram once it has left, or was held back, and of what became of the change
+	// that it waited for. deed is called after each write and each datagram: there the power may go.
+	sees func(s *effect.Send, keep error, left bool)
+	deed func()
 }
 
 type inFlight struct {
@@ -77,6 +82,7 @@ func newWorld(tb testing.TB, change ...func(*server6.Config)) *world {
 		TB: tb, bootID: "boot-1", cfg: baseConfig(),
 		now:   instant.Now{Boot: instant.Instant(time.Hour), Wall: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Synced: true},
 		links: make(map[string]links.Link), store: make(map[string][]byte),
+		sees: func(*effect.Send, error, bool) {}, deed: func() {},
 	}
 	for _, c := range change {
 		c(w.cfg)
@@ -303,13 +309,13 @@ func (w *world) carryOut() {
 	w.drops = append(w.drops, w.eff.Drops...)
 	w.eff.Reset()
 	if early {
-		w.sendAll(atOnce)
+		w.sendAll(atOnce, nil)
 	}
 	if !w.slow {
 		w.finish(len(w.flight))
 	}
 	if !early {
-		w.sendAll(atOnce)
+		w.sendAll(atOnce, nil)
 	}
 }
 
@@ -338,9 +344,10 @@ func (w *world) finish(n int) {
 			if o.Keep != nil && !s.Extends {
 				w.held = append(w.held, s)
 				w.order = append(w.order, "held")
+				w.sees(&s, o.Keep, false)
 				continue
 			}
-			w.sendAll([]effect.Send{s})
+			w.sendAll([]effect.Send{s}, o.Keep)
 		}
 		w.core.Settle(w.now, o, &w.eff)
 		w.carryOut()
@@ -364,10 +371,12 @@ func (w *world) keep(ops []effect.KeepOp) {
 			w.store[string(op.Key)] = slices.Clone(op.Value)
 		}
 	}
+	w.deed()
 }
 
-// sendAll has datagrams leave. A Reply that tells of a lease must find it in the store.
-func (w *world) sendAll(all []effect.Send) {
+// sendAll has datagrams leave whose change the store has taken, or not. A Reply that tells of a lease must find
+// it in the store.
+func (w *world) sendAll(all []effect.Send, keep error) {
 	for _, s := range all {
 		a := w.read(innermost(s.Payload))
 		for _, x := range a.ias {
@@ -379,6 +388,8 @@ func (w *world) sendAll(all []effect.Send) {
 		}
 		w.sent = append(w.sent, s)
 		w.order = append(w.order, "send")
+		w.sees(&s, keep, true)
+		w.deed()
 	}
 }
 
