@@ -114,12 +114,16 @@ func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*server6.Server, 
 	if err := d.TellLinks(core, eff); err != nil {
 		return nil, err
 	}
-	k := kept.Reader{Log: d.House.Told, Scan: d.House.Store.Scan}
+	return core, recall(core, now, &kept.Reader{Log: d.House.Told, Scan: d.House.Store.Scan}, eff)
+}
+
+// recall has a core that knows its links take in what was kept.
+func recall(core *server6.Server, now instant.Now, k *kept.Reader, eff *effect.Effects) error {
 	if err := k.Restore(binding.Server6, func(records iter.Seq[binding.Record], lastWall time.Time) { core.Restore(now, records, lastWall, eff) }); err != nil {
-		return nil, err
+		return err
 	}
 	from, to := server6.RecordRange()
-	return core, k.Scan(from, to, func(key, value []byte) bool {
+	return k.Scan(from, to, func(key, value []byte) bool {
 		if err := core.RestoreRecord(now, key, value); err != nil {
 			k.Odd(key, err)
 		}
