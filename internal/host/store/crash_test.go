@@ -8,6 +8,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"fairlead/internal/host/store/storetest"
 )
 
 // The power is cut before every single write of a run of commits, three times each: of what was
@@ -20,7 +22,7 @@ func TestPowerCutAtEveryWrite(t *testing.T) {
 	var acknowledged atomic.Int64
 	var points, ahead int
 	kinds := make(map[errorfs.OpKind]int)
-	s := open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: hooked(disk, func(op errorfs.Op) error {
+	s := open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: storetest.Hooked(disk, func(op errorfs.Op) error {
 		points++
 		kinds[op.Kind]++
 		for _, survives := range []int{0, 50, 100} {

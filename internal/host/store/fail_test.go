@@ -14,6 +14,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/google/go-cmp/cmp"
+
+	"fairlead/internal/host/store/storetest"
 )
 
 var diskErrors = []struct {
@@ -51,7 +53,7 @@ func TestEachWriteFailsOnce(t *testing.T) {
 // runThroughFailure runs the workload on a disk that fails once, and compares the result with the
 // model.
 func (w *workload) runThroughFailure(disk vfs.FS, hook func(errorfs.Op) error, want error) error {
-	o := Options{FS: hooked(disk, hook), ReserveBytes: -1, memTable: testMemTable}
+	o := Options{FS: storetest.Hooked(disk, hook), ReserveBytes: -1, memTable: testMemTable}
 	s, err := Open(memDir, o)
 	if err != nil {
 		if !errors.Is(err, want) {
@@ -177,7 +179,7 @@ func (w *workload) runThroughOutage(t *testing.T, n int, fault, want error) (fai
 	var mended atomic.Bool
 	hook, hits := failing(n, math.MaxInt, fault)
 	disk := vfs.NewMem()
-	s := open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: hooked(disk, func(op errorfs.Op) error {
+	s := open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: storetest.Hooked(disk, func(op errorfs.Op) error {
 		if mended.Load() {
 			return nil
 		}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"fairlead/internal/host/store/storetest"
 )
 
 // When Pebble wants to end the process, the call gets an error, the engine is left behind, and
@@ -69,7 +71,7 @@ func TestWritesFailAtRandom(t *testing.T) {
 			}
 			return []error{syscall.EIO, syscall.ENOSPC}[rng.IntN(2)]
 		}
-		o := Options{FS: hooked(disk, hook), ReserveBytes: -1, memTable: testMemTable}
+		o := Options{FS: storetest.Hooked(disk, hook), ReserveBytes: -1, memTable: testMemTable}
 		s, err := Open(memDir, o)
 		for tries := 0; err != nil && tries < 50; tries++ {
 			s, err = Open(memDir, o)

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"fairlead/internal/host/store/storetest"
 )
 
 // memDir is the folder of stores in the file systems of these tests. It is two folders deep, so
@@ -110,26 +111,6 @@ func (w *workload) matches(s *Store, acknowledged int) (int, error) {
 	return 0, fmt.Errorf("content is neither that of %d commits nor of one more:\n got %v\nwant %v", acknowledged, got, w.after[acknowledged])
 }
 
-// hooked calls before ahead of each write on disk, one at a time. If it returns an error, the
-// write is not made and fails with that error.
-func hooked(disk vfs.FS, before func(errorfs.Op) error) vfs.FS {
-	var mu sync.Mutex
-	return errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		switch op.Kind {
-		case errorfs.OpFilePreallocate, errorfs.OpLock:
-			return nil
-		case errorfs.OpOpenDir:
-		default:
-			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
-				return nil
-			}
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		return before(op)
-	}))
-}
-
 // failing returns a hook that fails the writes from number from to number to, counted from 1, and
 // a flag that says whether it has.
 func failing(from, to int, err error) (hook func(errorfs.Op) error, failed *atomic.Bool) {
@@ -147,15 +128,8 @@ func failing(from, to int, err error) (hook func(errorfs.Op) error, failed *atom
 
 func crashable(t testing.TB) *vfs.MemFS {
 	t.Helper()
-	disk := vfs.NewCrashableMem()
-	if err := disk.MkdirAll("/var", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	root, err := disk.OpenDir("/")
+	disk, err := storetest.Crashable()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := root.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	return disk

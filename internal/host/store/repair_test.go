@@ -16,6 +16,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"fairlead/internal/host/store/storetest"
 )
 
 // damagedDisk is a disk with a store whose manifest is gone: all its records can be salvaged.
@@ -91,7 +93,7 @@ func TestPowerCutWhileSettingAside(t *testing.T) {
 		}
 		return nil
 	}
-	if err := repaired(hooked(disk, hook), want); err != nil {
+	if err := repaired(storetest.Hooked(disk, hook), want); err != nil {
 		t.Error(err)
 	}
 	t.Logf("%d cuts", cuts)
@@ -104,7 +106,7 @@ func TestEachWriteFailsWhileSettingAside(t *testing.T) {
 	for n, more := 1, true; more; n++ {
 		copied := disk.CrashClone(vfs.CrashCloneCfg{})
 		hook, failed := failing(n, n, syscall.ENOSPC)
-		s, err := Open(memDir, Options{FS: hooked(copied, hook), ReserveBytes: -1, memTable: testMemTable})
+		s, err := Open(memDir, Options{FS: storetest.Hooked(copied, hook), ReserveBytes: -1, memTable: testMemTable})
 		if err == nil {
 			err = s.Close()
 		}
@@ -152,7 +154,7 @@ func openOnAFailingDisk(t *testing.T, fault error) {
 	}
 	var mended atomic.Bool
 	hook, _ := failing(1, math.MaxInt, fault)
-	s = open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: noLockFS{&mended, fault, hooked(disk, func(op errorfs.Op) error {
+	s = open(t, memDir, Options{ReserveBytes: -1, memTable: testMemTable, FS: noLockFS{&mended, fault, storetest.Hooked(disk, func(op errorfs.Op) error {
 		if mended.Load() || op.Kind == errorfs.OpMkdirAll || op.Kind == errorfs.OpOpenDir || op.Kind == errorfs.OpFileClose {
 			return nil
 		}
@@ -182,7 +184,7 @@ func openOnAFailingDisk(t *testing.T, fault error) {
 func TestOpenWhereNothingCanBeWritten(t *testing.T) {
 	for _, fault := range []syscall.Errno{syscall.EROFS, syscall.EACCES, syscall.ENOSPC} {
 		var mended atomic.Bool
-		s := open(t, memDir, Options{ReserveBytes: -1, FS: noLockFS{&mended, fault, hooked(vfs.NewMem(), func(errorfs.Op) error {
+		s := open(t, memDir, Options{ReserveBytes: -1, FS: noLockFS{&mended, fault, storetest.Hooked(vfs.NewMem(), func(errorfs.Op) error {
 			if mended.Load() {
 				return nil
 			}

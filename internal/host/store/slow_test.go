@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"fairlead/internal/host/store/storetest"
 )
 
 // On a slow disk Commit returns after the sync and not before, and the store can be read
@@ -18,7 +20,7 @@ import (
 func TestSlowDisk(t *testing.T) {
 	var slow sync.Map // switches the disk to slow
 	syncing, resume := make(chan string), make(chan struct{})
-	s := open(t, memDir, Options{ReserveBytes: -1, FS: hooked(vfs.NewMem(), func(op errorfs.Op) error {
+	s := open(t, memDir, Options{ReserveBytes: -1, FS: storetest.Hooked(vfs.NewMem(), func(op errorfs.Op) error {
 		_, on := slow.Load("on")
 		if on && strings.HasSuffix(op.Path, ".log") && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) {
 			syncing <- op.Path
