@@ -174,7 +174,7 @@ func obstacleText(word string) string {
 	if text, known := map[string]string{
 		"no-pool": "no pool of the network has it", "other-class": "it is for clients of another class", "exclude-unknown": "it is for clients that know of Prefix Exclude",
 		"reserved-for-another": "it is reserved for another client", "held-by-another": "another client or another IA has it", "waits-for-another": "it waits for the client that had it",
-		"declined": "a client has declined it: another host uses it", "unusable": "it is an address of this host or a relay agent, or no host may have it",
+		"declined": "a client has declined it: another host uses it", "unusable": "it is an address of this host or a relay agent, overlaps with the prefix of an interface, or no host may have it",
 		"overlaps": "it overlaps with another lease", "untold": "the client that had it is not told yet that it has ended", "limit": "a limit is met",
 		"another-is-reserved": "another one is reserved for the client", "another-length": "the client asks for another length", "length": "the pool does not give this length", "full": "full",
 	}[word]; known {

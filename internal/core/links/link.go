@@ -52,6 +52,22 @@ func (l *Link) Covers(a netip.Addr) bool {
 	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
+// OnLink returns the IPv6 prefixes of the link, masked and in order, without link-local ones. A
+// loopback or dummy device has only addresses: there are no hosts on its prefixes.
+func (l *Link) OnLink() (own []netip.Prefix) {
+	for _, a := range l.Addrs {
+		if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		if l.IsHollow() || l.Dummy {
+			a = netip.PrefixFrom(a.Addr(), 128)
+		}
+		own = append(own, a.Masked())
+	}
+	slices.SortFunc(own, netip.Prefix.Compare)
+	return slices.Compact(own)
+}
+
 // Gone is a Link that stands for the name when no interface has it any more.
 func (l *Link) Gone() *Link {
 	gone := *l

@@ -37,27 +37,11 @@ const (
 // maxLeft bounds the names that have prefixes reserved and no interface.
 const maxLeft = 4096
 
-// prefixes are the prefixes that a link has now, in order. A loopback or dummy device
-// has only addresses: there are no clients on its prefixes.
-func (l *link) prefixes() (own []netip.Prefix) {
-	for _, a := range l.Addrs {
-		if !a.Addr().Is6() || a.Addr().IsLinkLocalUnicast() {
-			continue
-		}
-		if l.IsHollow() || l.Dummy {
-			a = netip.PrefixFrom(a.Addr(), 128)
-		}
-		own = append(own, a.Masked())
-	}
-	slices.SortFunc(own, netip.Prefix.Compare)
-	return slices.Compact(own)
-}
-
 // restake reserves for a link the prefixes that it has now, and those that it has lost.
 // A prefix that the link has now, or a part of it, is no longer reserved for another link
 // that has lost it.
 func (r *Relay) restake(ops []hoststate.Op, l *link) []hoststate.Op {
-	own := l.prefixes()
+	own := l.OnLink()
 	all := slices.Concat(own, r.lose(l, own))
 	slices.SortFunc(all, netip.Prefix.Compare)
 	ops = r.stake(ops, l, all)
@@ -188,7 +172,7 @@ func (r *Relay) handOver(from, to *link) {
 // giveUp ends the reservations of a link for its lost prefixes.
 func (r *Relay) giveUp(ops []hoststate.Op, l *link) []hoststate.Op {
 	delete(r.lost, l.Name)
-	return r.stake(ops, l, l.prefixes())
+	return r.stake(ops, l, l.OnLink())
 }
 
 // giveUpLost gives up prefixes that have been lost for too long.

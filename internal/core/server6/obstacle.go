@@ -31,7 +31,7 @@ const (
 	HeldByAnother               // another client has it, or the same client in another IA
 	WaitsForAnother             // it is in quarantine and waits for another client
 	Declined                    // a client has declined it, because another host uses it
-	Unusable                    // it is our own address, a relay agent's, or has a reserved interface identifier
+	Unusable                    // it is our own address, a relay agent's, has a reserved interface identifier, or takes a prefix of an interface away
 	Overlaps                    // it overlaps with another lease, or with one in the same answer
 	Untold                      // its former client has not been told yet that it must not use it
 	LimitMet                    // a limit is met

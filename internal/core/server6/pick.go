@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/gaissmai/bart"
+
 	"fairlead/internal/core/binding"
 	"fairlead/internal/wire/dhcp6"
 )
@@ -183,12 +185,12 @@ func (r *request) offers(p netip.Prefix) bool {
 	return slices.ContainsFunc(r.leases, func(l lease) bool { return l.valid > 0 && l.prefix.Overlaps(p) })
 }
 
-// usable reports whether a host may have an address. It must be neither our own, nor that of a relay
-// agent on the way, nor have a reserved interface identifier (RFC 8415 section 13.1). Prefixes are
-// always usable.
+// usable reports whether a host may have an address or a prefix. An address must be neither our own,
+// nor that of a relay agent on the way, nor have a reserved interface identifier (RFC 8415 section
+// 13.1). A prefix must not take one of an interface of this machine away.
 func (s *Server) usable(r *request, p netip.Prefix) bool {
 	if !p.IsSingleIP() {
-		return true
+		return !s.isOnLink(r.vrf, p)
 	}
 	for i := range r.layers {
 		if r.layers[i].LinkAddress() == p.Addr() {
@@ -197,6 +199,39 @@ func (s *Server) usable(r *request, p netip.Prefix) bool {
 	}
 	a := p.Addr().As16()
 	return !isReservedID(binary.BigEndian.Uint64(a[8:])) && !s.links.IsKnown(p.Addr())
+}
+
+// isOnLink reports whether a prefix overlaps with one of an interface of this machine. It may contain
+// what is excluded from it (RFC 6603).
+func (s *Server) isOnLink(vrf string, p netip.Prefix) bool {
+	if s.onLink == nil {
+		s.onLink = make(map[string]*bart.Lite)
+		for l := range s.links.All() {
+			if s.onLink[l.VRF] == nil {
+				s.onLink[l.VRF] = new(bart.Lite)
+			}
+			for _, own := range l.OnLink() {
+				s.onLink[l.VRF].Insert(own)
+			}
+		}
+	}
+	t := s.onLink[vrf]
+	if t == nil || !t.OverlapsPrefix(p) {
+		return false
+	}
+	for range t.Supernets(p) {
+		return true
+	}
+	var exclude netip.Prefix
+	if pl := s.networks.poolOf(p); pl != nil {
+		exclude = pl.excluded(p)
+	}
+	for own := range t.Subnets(p) {
+		if !exclude.IsValid() || exclude.Bits() > own.Bits() || !exclude.Contains(own.Addr()) {
+			return true
+		}
+	}
+	return false
 }
 
 // isReservedID reports whether an interface identifier is reserved, so that no host may have it:

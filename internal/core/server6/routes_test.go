@@ -136,6 +136,41 @@ func TestRouteOfAPrefixWithAnExclusion(t *testing.T) {
 	}
 }
 
+// No client is given a prefix that takes the prefix of an interface away, whatever the pools are.
+// It may be given one from which that of the interface is excluded (RFC 6603).
+func TestPrefixOfAnInterfaceIsNotDelegated(t *testing.T) {
+	pool := server6.PrefixPool{Prefix: cidr("2001:db8:4000::/40"), Length: 56, Min: 56, Max: 56}
+	excluding := pool
+	excluding.Exclude = cidr("2001:db8:4000:ff::/64")
+	for what, c := range map[string]struct {
+		pool  server6.PrefixPool
+		addr  string
+		vrf   string
+		given bool
+	}{
+		"a part of it":               {pool, "2001:db8:4000:101::1/64", "", false},
+		"all of it":                  {pool, "2001:db8:4000:100::1/56", "", false},
+		"more than it":               {pool, "2001:db8:4000::1/48", "", false},
+		"its first /64":              {pool, "2001:db8:4000:100::1/64", "", false},
+		"in another VRF":             {pool, "2001:db8:4000:101::1/64", "red", true},
+		"beside it":                  {pool, "2001:db8:4000:201::1/64", "", true},
+		"the part that is excluded":  {excluding, "2001:db8:4000:1ff::1/64", "", true},
+		"a part that is not":         {excluding, "2001:db8:4000:101::1/64", "", false},
+		"more than what is excluded": {excluding, "2001:db8:4000:1f0::1/60", "", false},
+	} {
+		w := newWorld(t, router, subnet(pdPool(c.pool)))
+		w.setLink("up0", func(l *links.Link) { l.Addrs, l.VRF = append(slices.Clip(l.Addrs), cidr(c.addr)), c.vrf })
+		const p = "2001:db8:4000:100::/56"
+		if got := w.asks(alice, dhcp6.Request, oro(int(dhcp6.OptionPDExclude)), iaPD(1, named(p))).only(); got == cidr(p) != c.given {
+			t.Errorf("the interface has %s: the client is given %s; the prefix that it asks for is given: want %v", what, got, c.given)
+		}
+		w.setLink("up0", func(l *links.Link) { l.Addrs = l.Addrs[:2] })
+		if got := w.asks(bob, dhcp6.Request, oro(int(dhcp6.OptionPDExclude)), iaPD(1, named(p))).only(); got == cidr(p) == c.given {
+			t.Errorf("the interface had %s: the next client is given %s; the prefix that it asks for was given before: %v", what, got, c.given)
+		}
+	}
+}
+
 // A reload that exempts a client from the loop drop, or ends that, changes it at once.
 func TestLoopExemptionIsReloaded(t *testing.T) {
 	exempt := func(c *server6.Config) { c.Links[0].LoopExemptClient = []dhcp6.DUID{dhcp6.DUID(alice.duid)} }

@@ -15,6 +15,8 @@ package server6
 import (
 	"math"
 
+	"github.com/gaissmai/bart"
+
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/delegation"
 	"fairlead/internal/core/effect"
@@ -37,6 +39,7 @@ type Server struct {
 	links    *links.Registry[*link]
 	gone     links.Gone[traffic.Counts]
 	networks *networks
+	onLink   map[string]*bart.Lite // the prefixes of all interfaces, by VRF; nil: to be collected anew
 
 	bootID       string
 	table        *delegation.Table
@@ -150,6 +153,7 @@ func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
 		eff.Note(effect.Note{Kind: effect.NoteLink, Link: h.Name, Text: "link appeared"})
 	}
 	s.links.Tell(l, &h)
+	s.onLink = nil
 	s.links.SetAddress(l, l.Address())
 	ops, l.line = s.ledger.SetLink(ops, l.Link, elsewhere)
 	s.ledger.Install(s.applyRule(ops, l), eff)
@@ -164,6 +168,7 @@ func (s *Server) RemoveLink(name string, eff *effect.Effects) {
 
 func (s *Server) dropLink(l *link, eff *effect.Effects) {
 	s.links.Remove(l)
+	s.onLink = nil
 	s.ledger.Install(s.host.RemoveLink(nil, l.Name), eff)
 	s.gone.Add(l.Name, l.counters)
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
