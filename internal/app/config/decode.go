@@ -35,6 +35,7 @@ type decoder struct {
 	// server.
 	uplinks  map[string]string
 	facing   map[Family]*matches // client-facing links
+	spoken   bool                // whether the text is an operator's word at run time, and no file
 	guard    bool                // whether the file is one of "fairlead guard"
 	files    keyFiles
 	keys     map[[sha256.Size]byte]string // by a hash of the key, the path of the value whose file contains it

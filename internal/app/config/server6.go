@@ -24,6 +24,8 @@ type Server6 struct {
 	Assignment dhcp6.OptionCode
 	Subnets    []server6.Network // subnets outside of shared networks
 	Shared     []server6.Network // shared networks
+
+	plan *plan6 // as the section was read
 }
 
 // Terms6 are settings that a subnet inherits from its shared network, and a shared network from
@@ -128,6 +130,7 @@ func (s *Server6) decode(v Value, c *Process) {
 	p.check()
 	p.checkHeard(peersOf(c.Peers, DHCPv6, "server6"))
 	p.checkDelegable(c.Peers)
+	s.plan = p
 }
 
 // decodeServed6 reads a rule for links of the server.

@@ -45,7 +45,12 @@ func (s span) String() string {
 }
 
 // place says where a value is, for a problem at another value.
-func (v Value) place() string { return fmt.Sprintf("%s, on line %d", v.path, start(v.node).Line) }
+func (v Value) place() string {
+	if v.d.spoken {
+		return v.path + ", made at run time"
+	}
+	return fmt.Sprintf("%s, on line %d", v.path, start(v.node).Line)
+}
 
 // before reports whether a value is before another one in the file.
 func (v Value) before(other Value) bool {

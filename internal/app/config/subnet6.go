@@ -24,7 +24,7 @@ type plan6 struct {
 	pools    []span
 	whole    []span // pd-pools without an excluded prefix
 	reserved []span
-	clients  owners // identifiers of reservations in the network that is being read
+	clients  owners // identifiers of reservations, with the number of their network
 
 	// These lead to a network, as addresses in its subnets do.
 	interfaces    owners   // by name or glob
@@ -35,14 +35,13 @@ type plan6 struct {
 
 func newPlan6(s *Server6) *plan6 {
 	return &plan6{
-		server: s, classes: make(map[string]Value), titles: make(owners), interfaces: make(owners), interfaceIDs: make(owners),
+		server: s, classes: make(map[string]Value), clients: make(owners), titles: make(owners), interfaces: make(owners), interfaceIDs: make(owners),
 	}
 }
 
 // network begins a network.
 func (p *plan6) network() {
 	p.networks++
-	p.clients = make(owners)
 }
 
 // alone reads a subnet that is a network of its own.
@@ -306,7 +305,7 @@ func (p *plan6) checkClient(v Value, r *server6.Reservation) {
 				of[i] = nil
 			}
 		}
-		return fmt.Sprintf("%x", of)
+		return fmt.Sprintf("%d %x", p.networks, of)
 	}
 	for some := all; some > 0; some = (some - 1) & all { // for each non-empty set of these identifiers
 		first, taken := p.clients[key(some)]
@@ -411,14 +410,17 @@ func (p *plan6) check() {
 	overlapping = pools.overlaps(func(earlier, later span) {
 		later.at.Problem("overlaps %s of %s (an address is in one pool)", earlier, earlier.at.place())
 	})
-	rasterOf(p.reserved).overlaps(func(earlier, later span) {
-		later.at.Problem("overlaps %s of %s (one reservation for each)", earlier, earlier.at.place())
-	})
+	rasterOf(p.reserved).overlaps(reservedTwice)
 	for _, r := range p.reserved {
 		if pool, in := pools.meeting(r); !overlapping && in {
 			r.checkPool(pool)
 		}
 	}
+}
+
+// reservedTwice reports a reserved lease that overlaps an earlier one.
+func reservedTwice(earlier, later span) {
+	later.at.Problem("overlaps %s of %s (one reservation for each)", earlier, earlier.at.place())
 }
 
 // checkHeard warns of interfaces that lead to a subnet, and on which nobody is heard. A name that
