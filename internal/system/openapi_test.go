@@ -184,5 +184,6 @@ relay6:`, 1))
 	call(http.MethodGet, "/v1/blocks", "", http.StatusOK)
 	call(http.MethodGet, "/v1/history", "", http.StatusOK)
 	call(http.MethodPost, "/v1/reconfigure", `{"all":true}`, http.StatusOK)
+	call(http.MethodPost, "/v1/reserve", `{"duid":"00:03:00:01:02:00:5e:10:00:01","addresses":["2001:db8:f::5"]}`, http.StatusBadRequest)
 	call(http.MethodPost, "/v1/unblock", `{"link":"nosuch0"}`, http.StatusNotFound)
 }

@@ -93,6 +93,11 @@ func (c *Client) AskBack(ctx context.Context, r ReconfigureRequest) (Reconfigure
 	return post[ReconfigureResult](ctx, c, "reconfigure", r)
 }
 
+// Reserve has a reservation of the DHCPv6 server made or ended.
+func (c *Client) Reserve(ctx context.Context, r ReserveRequest) (ReservationAtRunTime, error) {
+	return post[ReservationAtRunTime](ctx, c, "reserve", r)
+}
+
 // Why asks what the DHCPv6 server decides on a client, and why.
 func (c *Client) Why(ctx context.Context, of WhyQuestion) ([]WhyLink, error) {
 	q := Filter{Client: of.Client, Link: of.Link, Prefix: of.Prefix}.query()

@@ -23,7 +23,9 @@ func Server6() []Command {
 		Look("relays", "Show the relay agents that the DHCPv6 server has heard", "relays", writeRelays),
 		{Looks, leasesCommand()},
 		{Looks, whyCommand()},
+		Look("reservations", "Show what was reserved at the DHCPv6 server at run time", "reservations", writeReservations),
 		{Changes, reconfigureCommand()},
+		{Changes, reserveCommand()},
 	}
 }
 

@@ -93,6 +93,11 @@ func Relays(ask func(context.Context) ([]api.RelayAgent, error)) Route {
 	return Look("/v1/relays", whole(ask))
 }
 
+// Reservations is the path of what was reserved at the DHCPv6 server at run time.
+func Reservations(ask func(context.Context) ([]api.ReservationAtRunTime, error)) Route {
+	return Look("/v1/reservations", whole(ask))
+}
+
 // Process are the paths about the process itself, whatever roles it plays.
 func Process(b ProcessBackend) []Route {
 	return []Route{

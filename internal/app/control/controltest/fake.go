@@ -6,6 +6,7 @@ package controltest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -85,6 +86,29 @@ func (f *Fake) ComeBack(_ context.Context, r api.ReconfigureRequest, who string)
 		return api.ReconfigureResult{}, f.Fail
 	}
 	return api.ReconfigureResult{Asked: 2, Refuse: 1, WayUnknown: 1}, f.Fail
+}
+
+// Reserve has reserved what is asked, or ended that, but in one subnet.
+func (f *Fake) Reserve(_ context.Context, r api.ReserveRequest, who string) (api.ReservationAtRunTime, error) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	f.Deeds = append(f.Deeds, fmt.Sprintf("reserve %+v by %s", r, who))
+	if r.Subnet == netip.MustParsePrefix("2001:db8:7::/64") {
+		return api.ReservationAtRunTime{}, fmt.Errorf("%w: outside of every subnet", control.ErrInvalid)
+	}
+	return api.ReservationAtRunTime{Subnet: r.Subnet, Reservation: r.Reservation, Made: Start, By: who}, f.Fail
+}
+
+// Reservations are one that holds and one that does not.
+func (f *Fake) Reservations(context.Context) ([]api.ReservationAtRunTime, error) {
+	subnet := netip.MustParsePrefix("2001:db8:1::/64")
+	return []api.ReservationAtRunTime{
+		{Subnet: subnet, Reservation: api.Reservation{DUID: Alice, Addresses: []netip.Addr{netip.MustParseAddr("2001:db8:1::5")}}, Made: Start, By: "root"},
+		{
+			Subnet: subnet, Reservation: api.Reservation{RemoteID: &api.RemoteID{Enterprise: 32473, ID: "house-7"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:4000:300::/56")}},
+			Made: Start, By: "root", Refused: "overlaps",
+		},
+	}, f.Fail
 }
 
 // Why explains the leases of Alice, and what Bob would get.
@@ -220,5 +244,5 @@ func (f *Fake) Counters(context.Context) (api.Counters, error) {
 
 // Routes are the paths that the relay answers.
 func (f *Fake) Routes() []control.Route {
-	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6), control.Relays(f.Relays), control.Change("reconfigure", f.ComeBack), control.Why(f.Why)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
+	return slices.Concat([]control.Route{control.Status(f.Status), control.Peers(f.Peers), control.Look("/v1/relay4", f.Relay4), control.Look("/v1/server6", f.Server6), control.Relays(f.Relays), control.Change("reconfigure", f.ComeBack), control.Change("reserve", f.Reserve), control.Reservations(f.Reservations), control.Why(f.Why)}, control.Process(f), control.Relay(f), []control.Route{control.Held("/v1/leases", f.Leases)}, control.OfBindings(f))
 }

@@ -44,6 +44,8 @@ type player struct {
 	role.Base[*server6.Server]
 	server *server
 	secret [32]byte // see readSecret
+
+	reserved reservations
 }
 
 var _ role.Player = (*player)(nil)
@@ -77,7 +79,8 @@ func (d *player) serverID(c *config.Config) dhcp6.DUID {
 }
 
 func (d *player) coreConfig(c *config.Config) *server6.Config {
-	core := section(c).Core(c.Peers, d.serverID(c), d.secret, history.Records(c, d.House.Privacy))
+	with, _ := withReservations(c, d.reserved.made())
+	core := with.Core(c.Peers, d.serverID(c), d.secret, history.Records(c, d.House.Privacy))
 	core.Aggregates = d.Part.Aggregates(c)
 	return &core
 }
@@ -104,6 +107,9 @@ func (d *player) readSecret() error {
 // of the former core.
 func (d *player) coreOf(now instant.Now, eff *effect.Effects) (*server6.Server, error) {
 	if err := d.readSecret(); err != nil {
+		return nil, err
+	}
+	if err := d.readReservations(); err != nil {
 		return nil, err
 	}
 	core := server6.New(d.coreConfig(d.Config()), d.House.BootID)
@@ -149,7 +155,7 @@ func (d *player) Hears(m *udp.Datagram) bool {
 
 // Routes are the server's paths of the control interface.
 func (d *player) Routes() []control.Route {
-	return []control.Route{control.Look("/v1/server6", d.look), control.Relays(d.relays), control.Change("reconfigure", d.reconfigure), control.Why(d.why)}
+	return []control.Route{control.Look("/v1/server6", d.look), control.Relays(d.relays), control.Change("reconfigure", d.reconfigure), control.Change("reserve", d.reserve), control.Reservations(d.listReserved), control.Why(d.why)}
 }
 
 // Collectors are the server's metrics.
@@ -181,6 +187,8 @@ func (d *player) Prospect(ctx context.Context, next *config.Config, r *api.Reloa
 
 // Reconfigure makes a configuration the one that is in force.
 func (d *player) Reconfigure(ctx context.Context, next *config.Config) error {
+	d.reserved.changing.Lock()
+	defer d.reserved.changing.Unlock()
 	return d.Hold(ctx, next, func(eff *effect.Effects) { d.Engine.Core.Reconfigure(d.coreConfig(next), eff) })
 }
 
