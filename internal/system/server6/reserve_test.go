@@ -52,6 +52,9 @@ func TestReserveAtRunTime(t *testing.T) {
           prefixes: [` + p.String() + `]
 `)
 	holds("the file reserves it for another client", "overlaps "+p.String())
+	if out := r.Fairlead.CLI("status"); !strings.Contains(out, "1 of the reservations that were made at run time do not hold") {
+		t.Errorf("status does not tell that the reservation does not hold:\n%s", out)
+	}
 	r.Fairlead.Reload(text)
 	holds("the file does not any more", "")
 	r.Fairlead.CLI("reserve", "--end", "--subnet", lab.Link(1).String(), "--duid", id)

@@ -5,6 +5,7 @@ package server6
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"iter"
 	"time"
 
@@ -174,6 +175,9 @@ func (d *player) Judge(ctx context.Context, s *api.Status, _ *api.Counters) erro
 		d.AddTrouble(s, trust.Globs(section(d.Config()).Links, func(r *server6.LinkRule) []string { return r.Match }))
 		s.Degraded = append(s.Degraded, wrong(d.Engine.Core)...)
 		s.Server6 = totalsOf(d.Engine.Core)
+		if n := d.refusedReservations(); n > 0 {
+			s.Degraded = append(s.Degraded, fmt.Sprintf("%d of the reservations that were made at run time do not hold: `fairlead reservations` says why", n))
+		}
 	})
 }
 

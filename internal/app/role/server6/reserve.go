@@ -189,3 +189,14 @@ func (d *player) listReserved(context.Context) ([]api.ReservationAtRunTime, erro
 	}
 	return all, nil
 }
+
+// refusedReservations is how many of them do not hold.
+func (d *player) refusedReservations() (n int) {
+	_, refused := withReservations(d.Config(), d.reserved.made())
+	for _, err := range refused {
+		if err != nil {
+			n++
+		}
+	}
+	return n
+}
