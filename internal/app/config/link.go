@@ -183,21 +183,27 @@ func defaultPolicy6() hoststate.Policy {
 // most bounds the limits: a limit of more prefixes than a machine can hold has no effect.
 const most = 1 << 24
 
+// holderLimits returns the keys for how many prefixes a client and a host may have.
+func holderLimits(client, host *int) []Field {
+	return []Field{
+		Optional("client", Read(client, integer(1, most))),
+		Optional("per-mac", Read(host, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
+	}
+}
+
 // limits reads how many prefixes a client, a link and a host may have, with the keys that the
 // family adds.
 func limits(v Value, client, link, host *int, more ...Field) {
 	given := make(map[string]Value)
-	keep := func(key string, then func(Value)) Field {
-		return Optional(key, func(v Value) {
+	bounds := append(holderLimits(client, host), Optional("link", Read(link, integer(1, most))))
+	for i := range bounds {
+		key, read := bounds[i].key, bounds[i].read
+		bounds[i].read = func(v Value) {
 			given[key] = v
-			then(v)
-		})
+			read(v)
+		}
 	}
-	v.Mapping(append([]Field{
-		keep("client", Read(client, integer(1, most))),
-		keep("link", Read(link, integer(1, most))),
-		keep("per-mac", Read(host, orWord("auto", delegation.HostLimitAuto, orWord("none", 0, integer(1, most))))),
-	}, more...)...)
+	v.Mapping(append(bounds, more...)...)
 	for _, part := range []struct {
 		key   string
 		whose string

@@ -17,7 +17,8 @@ import (
 type Server6 struct {
 	ServerID   dhcp6.DUID // nil: the DUID that the application makes and keeps
 	Links      []server6.LinkRule
-	Terms      Terms6 // for subnets and shared networks that have no terms of their own
+	Relayed    delegation.Policy // limits of clients behind relay agents
+	Terms      Terms6            // for subnets and shared networks that have no terms of their own
 	Options    []server6.Option
 	Classes    []server6.Class
 	Registers  bool
@@ -44,6 +45,7 @@ func (s *Server6) Core(peers []trust.Peer, serverID dhcp6.DUID, secret [32]byte,
 		ServerID:         serverID,
 		Peers:            peersOf(peers, DHCPv6, "server6"),
 		Links:            s.Links,
+		Relayed:          s.Relayed,
 		Networks:         slices.Concat(s.Subnets, s.Shared),
 		Classes:          s.Classes,
 		Options:          s.Options,
@@ -67,7 +69,7 @@ func Server6Kind() Kind {
 }
 
 func defaultServer6() *Server6 {
-	return &Server6{Assignment: defaultAssignment, Terms: Terms6{Lifetimes: server6.Lifetimes{Preferred: 3600, Valid: 7200}}}
+	return &Server6{Assignment: defaultAssignment, Relayed: server6.DefaultRelayed(), Terms: Terms6{Lifetimes: server6.Lifetimes{Preferred: 3600, Valid: 7200}}}
 }
 
 // Serves reports whether a rule matches a link.
@@ -81,6 +83,7 @@ func (s *Server6) Changed(next Section) []string {
 	n := next.(*Server6)
 	return changed(
 		setting{"server-id", !slices.Equal(s.ServerID, n.ServerID)},
+		setting{"limits", !reflect.DeepEqual(s.Relayed, n.Relayed)},
 		setting{"lifetimes", s.Terms.Lifetimes != n.Terms.Lifetimes},
 		setting{"rapid-commit", s.Terms.RapidCommit != n.Terms.RapidCommit},
 		setting{"preference", s.Terms.Preference != n.Terms.Preference},
@@ -106,6 +109,7 @@ func (s *Server6) decode(v Value, c *Process) {
 				v.Problem("no link (at least one)")
 			}
 		}),
+		Optional("limits", func(v Value) { v.Mapping(holderLimits(&s.Relayed.ClientLimit, &s.Relayed.HostLimit)...) }),
 	}, s.Terms.fields(), []Field{
 		Optional("address-registration", Read(&s.Registers, truth)),
 		Optional("assignment-option", Read(&s.Assignment, assignmentOption)),

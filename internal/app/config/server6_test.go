@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"reflect"
@@ -85,7 +86,7 @@ func TestServer6ReferenceIsComplete(t *testing.T) {
 	}
 	complete(t, "server6.yaml", allowed, present, []string{
 		"server6", "server6.client-classes[]", "server6.client-classes[].relay-options[]", "server6.client-classes[].vendor-class",
-		"server6.lifetimes", "server6.links[]", "server6.links[].limits", "server6.links[].loop-exempt", "server6.links[].rate", "server6.links[].routes", "server6.options", "server6.options.raw[]",
+		"server6.lifetimes", "server6.limits", "server6.links[]", "server6.links[].limits", "server6.links[].loop-exempt", "server6.links[].rate", "server6.links[].routes", "server6.options", "server6.options.raw[]",
 		"server6.shared-networks[]", "server6.shared-networks[].lifetimes", "server6.subnets[]", "server6.subnets[].lifetimes",
 		"server6.subnets[].pd-pools[]", "server6.subnets[].pools[]", "server6.subnets[].reservations[]", "server6.subnets[].reservations[].remote-id",
 	})
@@ -98,6 +99,7 @@ peers:
 relay4: {links: [{match: ppp0}]}
 server6:
   server-id: 00:03:00:01:02:00:5e:10:00:09
+  limits: {client: 16, per-mac: none}
   links: [{match: eth1, limits: {client: 2, link: 9, per-mac: none}, rate: {link: 100, source: 10}, lease-move: deny, filter: strict, loop-exempt: {clients: ["00:03:00:01:02:00:5e:10:00:01"]}}]
   lifetimes: {preferred: 100s, valid: 200s, t1: 30s, t2: 60s}
   rapid-commit: true
@@ -190,6 +192,7 @@ func TestServer6AsTheCoreHasIt(t *testing.T) {
 				Newcomers: admission.Rate{PerSecond: 50, Burst: 50},
 			},
 		}},
+		Relayed: delegation.Policy{ClientLimit: 16, LinkLimit: math.MaxInt32},
 		Networks: []server6.Network{{
 			Name: "2001:db8:1::/64",
 			Subnets: []server6.Subnet{{
@@ -456,6 +459,7 @@ func TestServer6Changed(t *testing.T) {
 		{"preference: 7", "preference: 6", "preference subnets"}, // the shared network has its own
 		{"t1: 30s", "t1: 20s", "lifetimes subnets"},
 		{"server-id: 00:03:00:01:02:00:5e:10:00:09", "server-id: auto", "server-id"},
+		{"client: 16", "client: 17", "limits"},
 		{"text: CET", "text: CEST", "client-classes"},
 		{"preference: 9", "preference: 10", "shared-networks"},
 		{"hex: 20010db8000000000000000000000053", "hex: 20010db8000000000000000000000054", "options"},

@@ -1,6 +1,7 @@
 package server6
 
 import (
+	"math"
 	"net/netip"
 
 	"fairlead/internal/core/admission"
@@ -18,9 +19,12 @@ type Config struct {
 	ServerID dhcp6.DUID
 	Peers    []trust.Peer // relay agents whose Relay-forwards are accepted
 	Links    []LinkRule   // the first rule that matches a link's name applies
-	Networks []Network    // each with at least one subnet
-	Classes  []Class      // in the order of the file
-	Options  []Option     // for all clients
+	// Relayed has the ClientLimit and the HostLimit of clients behind relay agents. A network as a
+	// whole is limited by its pools.
+	Relayed  delegation.Policy
+	Networks []Network // each with at least one subnet
+	Classes  []Class   // in the order of the file
+	Options  []Option  // for all clients
 	// Registers says that clients may register addresses that they have chosen themselves (RFC
 	// 9686).
 	Registers bool
@@ -31,6 +35,11 @@ type Config struct {
 	AssignmentOption dhcp6.OptionCode
 	Secret           [32]byte // spreads leases over pools (Server.number); the application keeps it
 	Records          ledger.Records
+}
+
+// DefaultRelayed returns the limits of clients behind relay agents if the operator sets none.
+func DefaultRelayed() delegation.Policy {
+	return delegation.Policy{ClientLimit: delegation.DefaultClientLimit, LinkLimit: math.MaxInt32, HostLimit: delegation.HostLimitAuto}
 }
 
 // LinkRule is how the server treats the links with clients whose names match.

@@ -92,7 +92,7 @@ func (s *Server) configure(cfg *Config) {
 	s.cfg = cfg
 	s.peers.Configure(cfg.Peers, peers.All)
 	s.ledger.Configure(cfg.Records)
-	s.relayed = delegation.Policy{ClientLimit: delegation.DefaultClientLimit, LinkLimit: math.MaxInt32, HostLimit: delegation.HostLimitAuto}
+	s.relayed = cfg.Relayed
 	s.relayed.Resolve(true)
 	before := s.networks
 	if s.networks = newNetworks(cfg); before != nil {

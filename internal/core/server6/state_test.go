@@ -635,6 +635,17 @@ func TestLimitsBehindARelayAgent(t *testing.T) {
 	if met := w.core.LimitsMet(); len(met) != 1 || met[0].Reason != binding.LimitHost {
 		t.Errorf("%+v", met)
 	}
+	w.reconfigure(func(c *server6.Config) { c.Relayed.ClientLimit, c.Relayed.HostLimit = 9, 18 })
+	if met := w.core.LimitsMet(); len(met) != 0 {
+		t.Errorf("with higher limits: %+v", met)
+	}
+	w.obtainsBy(through("2001:db8:8::1"), alice, ias...)
+	for n := range 40 {
+		w.obtainsBy(through("2001:db8:8::1", linkLayer(bob.mac)), somebody(n), iaNA(1))
+	}
+	if n := len(w.holds()); n != 9+18 {
+		t.Errorf("%d leases with higher limits of one client and one host", n)
+	}
 }
 
 // An interface that is renamed is the same link, with its leases.

@@ -124,6 +124,7 @@ func baseConfig() *server6.Config {
 		Links: []server6.LinkRule{{
 			Match: []string{"lan*"}, Limits: delegation.Policy{ClientLimit: 8, LinkLimit: 4096, HostLimit: delegation.HostLimitAuto, Move: delegation.MoveAuto},
 		}},
+		Relayed: server6.DefaultRelayed(),
 		Networks: []server6.Network{
 			network("2001:db8:1::/64", "2001:db8:1::1:0", "2001:db8:1::1:ffff", "2001:db8:4000::/40"),
 			network("2001:db8:2::/64", "2001:db8:2::1:0", "2001:db8:2::1:ff", "2001:db8:5000::/48"),
