@@ -23,20 +23,65 @@ type Reader struct {
 }
 
 // Bindings yields the bindings that are kept in a space, one after another, because there may be
-// very many.
+// very many. The next ones are read meanwhile: with a million, reading takes as long as taking in.
 func (r *Reader) Bindings(in binding.Space) iter.Seq[binding.Record] {
 	return func(yield func(binding.Record) bool) {
-		lo, hi := binding.KeyRange(in)
-		var reader binding.Reader
-		r.Err = r.Scan(lo, hi, func(k, v []byte) bool {
-			rec, err := reader.Parse(v)
-			if err != nil {
-				r.Odd(k, err)
-				return true
+		read, used := make(chan []binding.Record, groups), make(chan []binding.Record, groups)
+		for range groups {
+			used <- make([]binding.Record, 0, groupLen)
+		}
+		enough := make(chan struct{})
+		go func() {
+			defer close(read)
+			r.Err = r.readGroups(in, read, used, enough)
+		}()
+		defer func() { // the reader is done when Bindings returns
+			close(enough)
+			for range read {
 			}
-			return yield(rec)
-		})
+		}()
+		for group := range read {
+			for _, rec := range group {
+				if !yield(rec) {
+					return
+				}
+			}
+			used <- group[:0]
+		}
 	}
+}
+
+// Records are read ahead in groups: as many, and of so many records.
+const (
+	groups   = 4
+	groupLen = 256
+)
+
+// readGroups reads the bindings of a space into groups that have been used, until it is enough.
+func (r *Reader) readGroups(in binding.Space, read chan<- []binding.Record, used <-chan []binding.Record, enough <-chan struct{}) error {
+	lo, hi := binding.KeyRange(in)
+	var reader binding.Reader
+	group := <-used
+	err := r.Scan(lo, hi, func(k, v []byte) bool {
+		rec, err := reader.Parse(v)
+		if err != nil {
+			r.Odd(k, err)
+			return true
+		}
+		if group = append(group, rec); len(group) < groupLen {
+			return true
+		}
+		read <- group
+		select {
+		case group = <-used:
+			return true
+		case <-enough:
+			group = nil
+			return false
+		}
+	})
+	read <- group
+	return err
 }
 
 // Restore gives a core the bindings that are kept in a space, and the last time that was kept.
