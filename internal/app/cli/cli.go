@@ -93,10 +93,10 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 
 // New makes the tree of commands.
 func New(c Commands) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:           "fairlead",
 		Short:         "DHCP relay for both families and DHCPv6 server, and the tools to operate them",
-		Version:       c.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -108,9 +108,17 @@ func New(c Commands) *cobra.Command {
 			}
 			return usagef("no command %q", args[0])
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !version {
+				return cmd.Help()
+			}
+			_, err := io.WriteString(cmd.OutOrStdout(), versionText(c.Version))
+			return err
+		},
 	}
-	root.SetVersionTemplate(versionText(c.Version))
+	// cobra's own flag prints by a template. With package text/template in the program, the linker
+	// could leave out no exported method: the program would be a fifth larger.
+	root.Flags().BoolVarP(&version, "version", "v", false, "version for fairlead")
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddGroup(
