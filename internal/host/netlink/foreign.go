@@ -256,17 +256,12 @@ func (o *owned) behind(h *heard) (f Foreign, ok bool) {
 }
 
 func (k kinds) behind(h *heard) (f Foreign, ok bool) {
-	for at, w := range k {
+	for at, routes := range k {
 		if at.table != h.Table {
 			continue
 		}
-		for bits := h.Prefix.Bits(); bits > 0; bits-- {
-			if w.lengths[bits] == 0 {
-				continue
-			}
-			p, _ := h.Prefix.Addr().Prefix(bits)
-			link := w.links[target{p.Addr().As16(), uint8(bits)}]
-			same := bits == h.Prefix.Bits()
+		for p, link := range routes.Supernets(h.Prefix) {
+			same := p.Bits() == h.Prefix.Bits()
 			if link == 0 || same && h.Metric > at.metric || !same && h.Link == int(link) {
 				continue
 			}

@@ -1,7 +1,10 @@
 package netlink
 
 import (
+	"net/netip"
 	"sync"
+
+	"github.com/gaissmai/bart"
 
 	"fairlead/internal/core/hoststate"
 )
@@ -17,69 +20,45 @@ type owned struct {
 	came      func()    // called, unless nil, when a new unicast route is ours
 }
 
-// kinds are routes, and the link to which each leads. Nearly all have the same table and metric,
-// so these are not stored with each of perhaps a hundred thousand routes.
-type kinds map[space]*ways
-
-// ways are the routes of one table and metric.
-type ways struct {
-	links   map[target]int32 // interface index; 0: the route is not unicast
-	lengths [129]int         // how many unicast routes there are by prefix length
-}
+// kinds are routes, and for each the index of the link to which it leads; 0: it is not unicast. Nearly
+// all have the same table and metric. Each table and metric has a trie, which needs a few octets
+// for each of perhaps a hundred thousand routes.
+type kinds map[space]*bart.Table[int32]
 
 type space struct{ table, metric uint32 }
-
-type target struct {
-	addr [16]byte
-	bits uint8
-}
 
 // routeKey is what the kernel tells routes apart by.
 type routeKey struct {
 	space
-	target
+	prefix netip.Prefix
 }
 
-func keyOf(r hoststate.Route) routeKey {
-	return routeKey{space{r.Table, r.Metric}, target{r.Prefix.Addr().As16(), uint8(r.Prefix.Bits())}}
-}
+func keyOf(r hoststate.Route) routeKey { return routeKey{space{r.Table, r.Metric}, r.Prefix} }
 
 func (k kinds) get(at routeKey) (unicast, ok bool) {
-	w := k[at.space]
-	if w == nil {
+	if k[at.space] == nil {
 		return false, false
 	}
-	link, ok := w.links[at.target]
+	link, ok := k[at.space].Get(at.prefix)
 	return link > 0, ok
 }
 
 // put reports whether there is a unicast route now that was not there before.
 func (k kinds) put(at routeKey, link int) (came bool) {
-	w := k[at.space]
-	if w == nil {
-		w = &ways{links: make(map[target]int32)}
-		k[at.space] = w
+	if k[at.space] == nil {
+		k[at.space] = new(bart.Table[int32])
 	}
-	was, is := w.links[at.target] > 0, link > 0
-	w.links[at.target] = int32(max(link, 0))
-	switch {
-	case is && !was:
-		w.lengths[at.bits]++
-	case was && !is:
-		w.lengths[at.bits]--
-	}
-	return is && !was
+	was, _ := k.get(at)
+	k[at.space].Insert(at.prefix, int32(max(link, 0)))
+	return link > 0 && !was
 }
 
 func (k kinds) remove(at routeKey) {
-	w := k[at.space]
-	if w == nil {
+	routes := k[at.space]
+	if routes == nil {
 		return
 	}
-	if w.links[at.target] > 0 {
-		w.lengths[at.bits]--
-	}
-	if delete(w.links, at.target); len(w.links) == 0 {
+	if routes.Delete(at.prefix); routes.Size() == 0 {
 		delete(k, at.space)
 	}
 }
