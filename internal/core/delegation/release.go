@@ -82,7 +82,7 @@ func (t *Table) Renewing(now instant.Now, r Named, p netip.Prefix, xid uint32) {
 // named and that are not among Prefixes are given up. Nothing ends: a client may use a
 // prefix until it expires, and gets it back if it asks in time.
 func (t *Table) GivesUp(r Named, server string, xid uint32) {
-	for s := range t.SlotsOf(r.Link, r.Client) {
+	for s := t.First(t.Holder(r.Link, r.Client)); s != nil; s = t.Next(s) {
 		if r.is(s, false) && s.Standing.Renewed != 0 && s.Standing.XID == xid &&
 			t.Server(s) == server && r.isFrom(s) && !slices.Contains(r.Prefixes, s.Prefix()) {
 			s.Standing.GivenUp = true
