@@ -147,6 +147,23 @@ func (s *State) RemoveLink(ops []Op, name string) []Op {
 	return s.forget(s.updateLink(ops, rec), rec)
 }
 
+// VRF is the VRF of the interface of a name. there is false if there is no such interface now.
+func (s *State) VRF(name string) (vrf string, there bool) {
+	rec := s.links[name]
+	if rec == nil || !rec.present {
+		return "", false
+	}
+	return rec.VRF, true
+}
+
+// IsElsewhere reports whether the interface of a name is now in another VRF than vrf. There, the
+// prefixes of its clients may belong to others, so the kernel is to have nothing for them until the
+// interface is back.
+func (s *State) IsElsewhere(name, vrf string) bool {
+	now, there := s.VRF(name)
+	return there && now != vrf
+}
+
 // SetPolicy makes a link client-facing, changes how, or ends it (nil): then its
 // gates, elements and routes go, while its delegations are remembered.
 func (s *State) SetPolicy(ops []Op, name string, p *Policy) []Op {

@@ -22,9 +22,6 @@ type Covering struct {
 
 // Parts are what a Covering asks its core.
 type Parts struct {
-	// Stranded reports whether the kernel is to have nothing for a delegation now, because its
-	// link is in another VRF.
-	Stranded func(*binding.Binding) bool
 	// Overlaps reports whether a prefix overlaps with a prefix of an interface. Within yields
 	// the prefixes of interfaces that lie in a prefix or are equal to it. Both are nil if there
 	// are no such prefixes.
@@ -58,7 +55,6 @@ func (c *Covering) Restored(d *binding.Binding) {
 }
 
 // Cover appends the operations for such parts of a delegation that was granted, changed or ended.
-// It is Core.Cover.
 func (c *Covering) Cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
 	c.Restored(d)
 	if _, noted := c.byLink[d.Link][d.Prefix]; !noted {
@@ -74,7 +70,7 @@ func (c *Covering) Update(ops []hoststate.Op, link string) []hoststate.Op {
 		found := false
 		for vrf := range c.table.VRFs() {
 			d, ok := c.table.Lookup(vrf, p)
-			if !ok || d.Link != link || c.parts.Stranded(&d) {
+			if !ok || d.Link != link || c.host.IsElsewhere(link, vrf) {
 				continue
 			}
 			covered = c.append(covered, &d)
@@ -108,8 +104,8 @@ func (c *Covering) append(covered []hoststate.Covered, d *binding.Binding) []hos
 // Links are the names of the links with such delegations, in order.
 func (c *Covering) Links() []string { return slices.Sorted(maps.Keys(c.byLink)) }
 
-// Rename moves what is known of a link to another name.
-func (c *Covering) Rename(old, name string) {
+// rename moves what is known of a link to another name.
+func (c *Covering) rename(old, name string) {
 	for p := range c.byLink[old] {
 		c.Note(name, p)
 	}

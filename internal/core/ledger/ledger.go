@@ -10,6 +10,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"fairlead/internal/core/binding"
@@ -26,10 +27,8 @@ type Core struct {
 	// InKernel reports whether the kernel is to have anything for the bindings on a link;
 	// nil: it is for all links.
 	InKernel func(link string) bool
-	// Cover appends further operations after a delegation was added to the wanted state of the
-	// kernel, or removed: those for parts of its prefix that its client does not get. nil: there
-	// are none.
-	Cover func([]hoststate.Op, *binding.Binding) []hoststate.Op
+	// Covering has the parts of delegations that their clients do not get. nil: there are none.
+	Covering *Covering
 	// Record is the value of one of the core's own records as it is now; it returns nil if the
 	// record is to be removed. nil: the core has no records of its own.
 	Record func(key string) []byte
@@ -123,12 +122,12 @@ func (l *Ledger) inKernel(link string) bool {
 	return l.host != nil && (l.core.InKernel == nil || l.core.InKernel(link))
 }
 
-// cover is Core.Cover.
+// cover is Covering.Cover.
 func (l *Ledger) cover(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
-	if l.core.Cover == nil {
+	if l.core.Covering == nil {
 		return ops
 	}
-	return l.core.Cover(ops, d)
+	return l.core.Covering.Cover(ops, d)
 }
 
 // Configure says how delegations are kept from now on.
@@ -264,17 +263,52 @@ func (l *Ledger) putAll(ops []hoststate.Op, link, vrf string) []hoststate.Op {
 	return ops
 }
 
-// PutRestored wants in the kernel what was restored, silently: a comparison finds what the
-// kernel lacks.
-func (l *Ledger) PutRestored(covering *Covering, eff *effect.Effects) {
+// Policies sets the policies of links in the wanted state of the kernel (hoststate.State.SetPolicy),
+// as the configuration has them. It appends to ops.
+type Policies func(ops []hoststate.Op, link string) []hoststate.Op
+
+// SetAbsentPolicies sets the policies of the links that have bindings and no interface now. The
+// filter keeps the names of these links, and their delegations have stand-in routes.
+func (l *Ledger) SetAbsentPolicies(set Policies, eff *effect.Effects) {
+	for name := range l.table.Links() {
+		if _, there := l.host.VRF(name); !there && l.inKernel(name) {
+			l.Install(set(nil, name), eff)
+		}
+	}
+}
+
+// Restored is called once the table has the bindings of the store. SetLink was called for all links
+// before. The routes and filter elements that are wanted are not in the Effects: a comparison finds
+// which of them the kernel lacks.
+func (l *Ledger) Restored(set Policies, eff *effect.Effects) {
+	for _, name := range slices.Collect(l.table.Links()) {
+		if vrf, there := l.host.VRF(name); there {
+			l.Rehome(name, vrf)
+		}
+	}
+	l.SetAbsentPolicies(set, eff)
+	l.putRestored(eff)
+	if l.table.Waiting() > 0 {
+		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
+	}
+}
+
+// putRestored adds what the kernel is to have for the restored bindings.
+func (l *Ledger) putRestored(eff *effect.Effects) {
+	covering := l.core.Covering
 	for d := range l.table.All() {
 		if !l.inKernel(d.Link) {
 			continue
 		}
-		if !covering.parts.Stranded(&d) {
+		if !l.host.IsElsewhere(d.Link, d.VRF) {
 			l.host.PutSilently(l.core.ForKernel(&d))
 		}
-		covering.Restored(&d)
+		if covering != nil {
+			covering.Restored(&d)
+		}
+	}
+	if covering == nil {
+		return
 	}
 	for _, name := range covering.Links() {
 		l.Install(covering.Update(nil, name), eff)
@@ -283,9 +317,9 @@ func (l *Ledger) PutRestored(covering *Covering, eff *effect.Effects) {
 
 // PutAnew brings what all bindings want of the kernel up to date after the configuration has
 // changed.
-func (l *Ledger) PutAnew(covering *Covering, eff *effect.Effects) {
+func (l *Ledger) PutAnew(eff *effect.Effects) {
 	for d := range l.table.All() {
-		if l.inKernel(d.Link) && !covering.parts.Stranded(&d) {
+		if l.inKernel(d.Link) && !l.host.IsElsewhere(d.Link, d.VRF) {
 			l.Install(l.host.Put(nil, l.core.ForKernel(&d)), eff)
 		}
 	}
@@ -305,6 +339,9 @@ func (l *Ledger) Rename(old, name string) {
 		ordered[k] = max(ordered[k], id)
 	}
 	l.ordered = ordered
+	if l.core.Covering != nil {
+		l.core.Covering.rename(old, name)
+	}
 	for _, f := range l.following {
 		for i := range f.events {
 			for _, d := range [...]*binding.Binding{&f.events[i].Old, &f.events[i].New} {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/trust"
 )
 
 // Entry is what a Registry knows of a link. A role's own type for a link embeds it.
@@ -303,4 +304,16 @@ func only[L Member](candidates []L) (facing L) {
 		facing = l
 	}
 	return facing
+}
+
+// Rule is the first of a role's rules whose globs match the name of a link; nil if the link has no
+// clients of the role. An interface on which a server is heard has no rule: servers' answers come
+// from it, and so a client must not be on it. An interface without anything at its other end has
+// none either: a filter on the loopback device would drop what comes from this host, and a filter on
+// the device of a VRF would drop what comes in by any link of the VRF.
+func Rule[R any, L Member](of *Registry[L], peers *trust.Set, rules []R, globs func(*R) []string, name string) *R {
+	if l, there := of.byName[name]; there && l.Known().IsHollow() {
+		return nil
+	}
+	return trust.ClientRule(peers, rules, globs, name)
 }

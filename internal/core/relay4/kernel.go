@@ -20,9 +20,10 @@ func (rule *LinkRule) WantsKernel() bool {
 	return rule != nil && (rule.Host.Filter != hoststate.FilterOff || rule.HostRoutes)
 }
 
-// setPolicy has the kernel treat a link as the link's rule wants it. Without a rule (nil) the
-// kernel has nothing of ours for the link.
-func (r *Relay) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []hoststate.Op {
+// setPolicy makes the kernel treat a link as the link's rule says. Without a rule the kernel has
+// nothing of ours for the link.
+func (r *Relay) setPolicy(ops []hoststate.Op, name string) []hoststate.Op {
+	rule := r.Rule(name)
 	if !rule.WantsKernel() {
 		return r.host.SetPolicy(ops, name, nil)
 	}
@@ -31,27 +32,9 @@ func (r *Relay) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []hos
 	return r.host.SetPolicy(ops, name, &policy)
 }
 
-// setAbsentPolicies calls setPolicy for links on which leases are seen and which have no
-// interface now. The kernel goes on checking packets by the names of these links, and
-// unreachable routes stand for the routes to the leased addresses.
-func (r *Relay) setAbsentPolicies(eff *effect.Effects) {
-	for name := range r.table.Links() {
-		if r.links.Named(name) == nil {
-			r.ledger.Install(r.setPolicy(nil, name, r.Rule(name)), eff)
-		}
-	}
-}
-
 // forKernel is what a lease wants of the kernel. Its client is a neighbour on the link.
 func forKernel(d *binding.Binding) hoststate.Delegation {
 	return hoststate.Delegation{Link: d.Link, Prefix: d.Prefix, LinkLayer: d.LinkLayer, Line: d.Line}
-}
-
-// stranded reports whether a lease's link is in another VRF, where the address is another
-// client's. It wants nothing of the kernel until the link is back.
-func (r *Relay) stranded(d *binding.Binding) bool {
-	l := r.links.Named(d.Link)
-	return l != nil && l.VRF != d.VRF
 }
 
 // tell has the store and the kernel take in what an ACK has changed. Where the kernel is to know

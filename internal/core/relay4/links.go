@@ -76,7 +76,7 @@ func (r *Relay) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 	r.links.Identify(l, id)
 	r.resolveAddress(l)
 	r.resolveBorrowers(l.Name)
-	return r.setPolicy(ops, l.Name, l.rule)
+	return r.setPolicy(ops, l.Name)
 }
 
 // grade is how good an address is as giaddr. A broadcast address never is one (RFC 1542

@@ -109,7 +109,7 @@ func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 	for _, name := range r.links.Names() {
 		r.ledger.Install(r.applyRule(nil, r.links.Named(name)), eff)
 	}
-	r.setAbsentPolicies(eff)
+	r.ledger.SetAbsentPolicies(r.setPolicy, eff)
 }
 
 // Succeed makes r, which knows neither links nor leases yet, the successor of a relay that
@@ -201,8 +201,5 @@ func (r *Relay) Rule(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.
 
 // ruleUnder is Rule under a configuration with these peers.
 func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
-	if l := r.links.Named(name); l != nil && l.IsHollow() {
-		return nil
-	}
-	return trust.ClientRule(peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
+	return links.Rule(r.links, peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
 }

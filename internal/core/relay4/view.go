@@ -12,25 +12,13 @@ import (
 	"fairlead/internal/core/ledger"
 )
 
-// Restore takes in what was kept, before any socket opens. Links are told of before it. What it
-// wants of routes and filter elements is not in the Effects: a comparison finds what of it the
-// kernel lacks.
+// Restore takes in the leases of the store. It is called once, after SetLink for each link and
+// before any socket opens.
 func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
 		r.table.Restore(now, rec, r.bootID, lastWall)
 	}
-	for _, name := range r.links.Names() {
-		r.ledger.Rehome(name, r.links.Named(name).VRF)
-	}
-	r.setAbsentPolicies(eff)
-	for d := range r.table.All() {
-		if !r.stranded(&d) {
-			r.host.PutSilently(forKernel(&d))
-		}
-	}
-	if r.table.Waiting() > 0 {
-		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: no lease that was restored ends before its whole lifetime has passed"})
-	}
+	r.ledger.Restored(r.setPolicy, eff)
 }
 
 // Leases are the live leases, link by link.

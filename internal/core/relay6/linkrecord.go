@@ -123,7 +123,7 @@ func (r *Relay) RestoreLink(name string, rec LinkRecord) {
 
 // expect reserves prefixes for the name of a link that is not told of yet.
 func (r *Relay) expect(name, vrf string, stakes []stake) {
-	rule := r.ruleFor(name)
+	rule := r.Rule(name)
 	if rule == nil || len(stakes) == 0 {
 		return
 	}

@@ -59,7 +59,10 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	r.takeBack(l)
 	if elsewhere {
 		for d := range r.table.OnLink(l.Name) {
-			ops = r.covering.Cover(r.put(ops, &d), &d)
+			if !r.host.IsElsewhere(l.Name, d.VRF) {
+				ops = r.host.Put(ops, r.forKernel(&d))
+			}
+			ops = r.covering.Cover(ops, &d)
 		}
 	}
 	ops = r.applyRule(l, ops, eff)
@@ -67,30 +70,14 @@ func (r *Relay) SetLink(h links.Link, eff *effect.Effects) {
 	r.links.TakeOver(l, r.chooseAnew(eff))
 }
 
-// stranded reports whether a delegation's link is in another VRF, where the
-// prefix is another client's. Until the link is back it has neither route nor
-// filter element, so that it takes nothing away.
-func (r *Relay) stranded(d *binding.Binding) bool {
-	l := r.links.Named(d.Link)
-	return l != nil && l.VRF != d.VRF
-}
-
 // strand takes those delegations out of the host that the link has left behind in another VRF.
 func (r *Relay) strand(ops []hoststate.Op, l *link) []hoststate.Op {
 	for d := range r.table.OnLink(l.Name) {
-		if r.stranded(&d) {
+		if d.VRF != l.VRF {
 			ops = r.host.Delete(ops, l.Name, d.Prefix)
 		}
 	}
 	return ops
-}
-
-// put asks the host for a delegation, unless the delegation is stranded.
-func (r *Relay) put(ops []hoststate.Op, d *binding.Binding) []hoststate.Op {
-	if r.stranded(d) {
-		return ops
-	}
-	return r.host.Put(ops, r.forKernel(d))
 }
 
 // RemoveLink takes in that an interface is gone. The delegations of the link stay (RFC 8987 S-2).
@@ -108,24 +95,17 @@ func (r *Relay) dropLink(l *link, eff *effect.Effects) {
 	eff.Note(effect.Note{Kind: effect.NoteLink, Link: l.Name, Text: "link vanished"})
 }
 
-// ruleFor is the first rule that matches a link's name. An interface on which a server is heard
-// has no rule: Relay-replies come from it, and so a client must not be on it. An interface
-// without anything at its other end has none either: a filter on the loopback device would drop
-// what comes from this host, and a filter on the device of a VRF would drop what comes in by any
-// link of the VRF.
-func (r *Relay) ruleFor(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.Set, name) }
+// Rule is the rule for the clients on the named link; nil if it has none.
+func (r *Relay) Rule(name string) *LinkRule { return r.ruleUnder(r.cfg, r.peers.Set, name) }
 
-// ruleUnder is ruleFor under a configuration with these peers.
+// ruleUnder is Rule under a configuration with these peers.
 func (r *Relay) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
-	if l := r.links.Named(name); l != nil && l.IsHollow() {
-		return nil
-	}
-	return trust.ClientRule(peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
+	return links.Rule(r.links, peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
 }
 
 // applyRule works out what the configuration means for a link as it is now.
 func (r *Relay) applyRule(l *link, ops []hoststate.Op, eff *effect.Effects) []hoststate.Op {
-	l.rule = r.ruleFor(l.Name)
+	l.rule = r.Rule(l.Name)
 	id := l.Name
 	l.idOptional = false
 	if l.rule != nil {
@@ -287,6 +267,3 @@ func (r *Relay) Links() []LinkView {
 func (rule *LinkRule) loopExempt(client binding.Client) bool {
 	return slices.ContainsFunc(rule.LoopExemptClient, func(d dhcp6.DUID) bool { return binding.DUID(d) == client })
 }
-
-// Rule is the rule that makes the named link face clients; nil if none does.
-func (r *Relay) Rule(name string) *LinkRule { return r.ruleFor(name) }

@@ -15,7 +15,7 @@ func (r *Relay) Prospects(cfg *Config) []links.Prospect[LinkRule] {
 	peers := trust.NewSet(cfg.Peers)
 	return links.Prospects(r.links, r.table.Links(), func(name string) links.Prospect[LinkRule] {
 		return links.Prospect[LinkRule]{
-			Link: name, Now: r.ruleFor(name), Then: r.ruleUnder(cfg, peers, name),
+			Link: name, Now: r.Rule(name), Then: r.ruleUnder(cfg, peers, name),
 			Prefixes: r.table.LinkLen(name, binding.Prefix) + orphans[name], Addresses: r.table.LinkLen(name, binding.Address),
 		}
 	})

@@ -82,8 +82,8 @@ func New(cfg *Config, bootID string) *Relay {
 		Grade: grade, Chooses: r.choosesAddress, Leased: r.leasesOn,
 		Changed: func(name string) { r.ledger.LackRecord(LinkKey(name)) },
 	})
-	r.covering = ledger.NewCovering(r.table.Table, r.host, ledger.Parts{Stranded: r.stranded, Overlaps: r.reserved.overlaps, Within: r.reserved.prefixes})
-	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{ForKernel: r.forKernel, Cover: r.covering.Cover, Record: r.linkValue}, binding.Relay6, bootID)
+	r.covering = ledger.NewCovering(r.table.Table, r.host, ledger.Parts{Overlaps: r.reserved.overlaps, Within: r.reserved.prefixes})
+	r.ledger = ledger.New(r.table.Table, r.host, ledger.Core{ForKernel: r.forKernel, Covering: r.covering, Record: r.linkValue}, binding.Relay6, bootID)
 	r.reserved.reset()
 	r.mayNot = r.reservedFor
 	r.configure(cfg)
@@ -113,36 +113,22 @@ func (r *Relay) Reconfigure(cfg *Config, eff *effect.Effects) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.lost)) {
 		if lost := r.lost[name]; lost.of.gone {
-			lost.of.rule = r.ruleFor(name)
+			lost.of.rule = r.Rule(name)
 			r.ledger.Install(r.restake(nil, lost.of), eff)
 		}
 	}
-	for _, name := range r.lostLinks() {
-		r.ledger.Install(r.applyLostPolicy(name), eff)
-	}
-	r.ledger.PutAnew(r.covering, eff)
+	r.ledger.SetAbsentPolicies(r.setAbsentPolicy, eff)
+	r.ledger.PutAnew(eff)
 }
 
-// lostLinks are the links that hold delegations and do not exist now, by name.
-func (r *Relay) lostLinks() []string {
-	var lost []string
-	for d := range r.table.All() {
-		if r.links.Named(d.Link) == nil && !slices.Contains(lost[max(0, len(lost)-1):], d.Link) {
-			lost = append(lost, d.Link)
-		}
-	}
-	return lost
-}
-
-// applyLostPolicy gives a link that is gone its policy, so that its delegations
-// keep their stand-ins and its name stays checked.
-func (r *Relay) applyLostPolicy(name string) []hoststate.Op {
-	rule := r.ruleFor(name)
+// setAbsentPolicy makes the kernel treat a link that has no interface now as the link's rule says.
+func (r *Relay) setAbsentPolicy(ops []hoststate.Op, name string) []hoststate.Op {
+	rule := r.Rule(name)
 	if rule == nil {
-		return r.host.SetPolicy(nil, name, nil)
+		return r.host.SetPolicy(ops, name, nil)
 	}
 	host, _ := rule.resolve(&links.Link{Name: name})
-	return r.host.SetPolicy(nil, name, &host)
+	return r.host.SetPolicy(ops, name, &host)
 }
 
 // Handle decides on one received datagram.
@@ -218,7 +204,7 @@ func (r *Relay) forKernel(d *binding.Binding) hoststate.Delegation {
 	if l := r.links.Named(d.Link); l != nil && l.rule != nil {
 		rule = l.rule
 	} else {
-		rule = r.ruleFor(d.Link)
+		rule = r.Rule(d.Link)
 	}
 	return hoststate.Delegation{
 		Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer, Line: d.Line,

@@ -24,7 +24,6 @@ func (r *Relay) rename(l *link, to *links.Link, eff *effect.Effects) (ops []host
 	}
 	r.ledger.Rename(old, name)
 	r.table.Rename(old, name)
-	r.covering.Rename(old, name)
 	r.waiting.Rename(old, name)
 	r.renameBlocks(old, name, eff)
 	r.links.Rename(l, name)

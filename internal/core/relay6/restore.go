@@ -15,8 +15,7 @@ import (
 )
 
 // Restore takes in the records and blocks of the store, before any socket opens (RFC 8987 S-1).
-// SetLink is called for all links before it. The routes and filter elements that are wanted are
-// not in the Effects: a comparison finds which of them the kernel lacks.
+// SetLink is called for all links before it.
 func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], blocks []delegation.Block, lastWall time.Time, eff *effect.Effects) {
 	for rec := range records {
 		rec.Line = r.resumed(&rec.Binding)
@@ -26,17 +25,8 @@ func (r *Relay) Restore(now instant.Now, records iter.Seq[binding.Record], block
 	for _, b := range blocks {
 		r.table.Block(b)
 	}
-	for _, name := range r.links.Names() {
-		r.ledger.Rehome(name, r.links.Named(name).VRF)
-	}
-	for _, name := range r.lostLinks() {
-		r.ledger.Install(r.applyLostPolicy(name), eff)
-	}
 	r.tellAddressesSince(eff)
-	r.ledger.PutRestored(r.covering, eff)
-	if r.table.Waiting() > 0 {
-		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: nothing that was restored expires before its whole lifetime has passed"})
-	}
+	r.ledger.Restored(r.setAbsentPolicy, eff)
 }
 
 // Kernel is what the relay wants of the kernel.

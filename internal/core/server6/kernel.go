@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"fairlead/internal/core/binding"
-	"fairlead/internal/core/effect"
 	"fairlead/internal/core/hoststate"
 	"fairlead/internal/core/ledger"
 	"fairlead/internal/wire/dhcp6"
@@ -21,7 +20,8 @@ func isLocal(link string) bool { return !strings.HasPrefix(link, relayedLink) }
 
 // setPolicy makes the kernel treat a link as its rule says. Without a rule, or where another
 // machine routes for the link, the kernel has nothing of ours for it.
-func (s *Server) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []hoststate.Op {
+func (s *Server) setPolicy(ops []hoststate.Op, name string) []hoststate.Op {
+	rule := s.Rule(name)
 	if rule == nil || !rule.Router {
 		return s.host.SetPolicy(ops, name, nil)
 	}
@@ -31,16 +31,6 @@ func (s *Server) setPolicy(ops []hoststate.Op, name string, rule *LinkRule) []ho
 	return s.host.SetPolicy(ops, name, &policy)
 }
 
-// setAbsentPolicies calls setPolicy for links that have leases and no interface now. The filter
-// keeps the names of these links, and the prefixes delegated there have stand-in routes.
-func (s *Server) setAbsentPolicies(eff *effect.Effects) {
-	for name := range s.table.Links() {
-		if isLocal(name) && s.links.Named(name) == nil {
-			s.ledger.Install(s.setPolicy(nil, name, s.Rule(name)), eff)
-		}
-	}
-}
-
 // forKernel is what the kernel is to have for a lease.
 func (s *Server) forKernel(d *binding.Binding) hoststate.Delegation {
 	rule := s.Rule(d.Link)
@@ -48,21 +38,6 @@ func (s *Server) forKernel(d *binding.Binding) hoststate.Delegation {
 		Link: d.Link, Prefix: d.Prefix, NextHop: d.NextHop, LinkLayer: d.LinkLayer, Line: d.Line,
 		LoopExempt: rule != nil && slices.ContainsFunc(rule.LoopExemptClient, func(id dhcp6.DUID) bool { return binding.DUID(id) == d.Client }),
 	}
-}
-
-// stranded reports whether a lease's link has moved to another VRF. There the same prefix may
-// belong to another client, so the kernel has nothing for the lease until the link is back.
-func (s *Server) stranded(d *binding.Binding) bool {
-	l := s.links.Named(d.Link)
-	return l != nil && l.VRF != d.VRF
-}
-
-// putRestored adds the restored leases to what is wanted of the kernel, without operations: a
-// comparison then finds what the kernel lacks.
-func (s *Server) putRestored(eff *effect.Effects) {
-	s.ledger.Install(s.host.SetAggregates(nil, s.cfg.Aggregates), eff)
-	s.setAbsentPolicies(eff)
-	s.ledger.PutRestored(s.covering, eff)
 }
 
 // Unproved reports whether a lease on a point-to-point link has not been confirmed since its line

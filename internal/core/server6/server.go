@@ -79,9 +79,9 @@ func (l *link) FacesClients() bool { return l.rule != nil }
 func New(cfg *Config, bootID string) *Server {
 	s := &Server{bootID: bootID, table: delegation.New(), host: hoststate.New(), quarantine: newQuarantine(), reconfigures: newReconfigures(), agents: newAgents()}
 	s.unlimited = delegation.Policy{ClientLimit: math.MaxInt, LinkLimit: math.MaxInt}
-	s.covering = ledger.NewCovering(s.table.Table, s.host, ledger.Parts{Stranded: s.stranded})
+	s.covering = ledger.NewCovering(s.table.Table, s.host, ledger.Parts{})
 	s.ledger = ledger.New(s.table.Table, s.host, ledger.Core{
-		ForKernel: s.forKernel, InKernel: isLocal, Cover: s.covering.Cover, Record: s.record, TakenBack: s.takenBack, Stays: s.stays,
+		ForKernel: s.forKernel, InKernel: isLocal, Covering: s.covering, Record: s.record, TakenBack: s.takenBack, Stays: s.stays,
 	}, binding.Server6, bootID)
 	s.links = links.NewRegistry(links.Role[*link]{}) // the server chooses no address of a link
 	s.configure(cfg)
@@ -112,8 +112,8 @@ func (s *Server) Reconfigure(cfg *Config, eff *effect.Effects) {
 	for _, name := range s.links.Names() {
 		s.ledger.Install(s.applyRule(nil, s.links.Named(name)), eff)
 	}
-	s.setAbsentPolicies(eff)
-	s.ledger.PutAnew(s.covering, eff)
+	s.ledger.SetAbsentPolicies(s.setPolicy, eff)
+	s.ledger.PutAnew(eff)
 	s.tellPools(eff)
 }
 
@@ -140,7 +140,6 @@ func (s *Server) SetLink(h links.Link, eff *effect.Effects) {
 		}
 		s.ledger.Rename(old, h.Name)
 		s.table.Rename(old, h.Name)
-		s.covering.Rename(old, h.Name)
 		s.waiting.Rename(old, h.Name)
 		s.links.Rename(other, h.Name)
 		ops, elsewhere = s.covering.Update(s.host.Rename(ops, old, h.Name), h.Name), true
@@ -183,17 +182,14 @@ func (s *Server) applyRule(ops []hoststate.Op, l *link) []hoststate.Op {
 		l.policy.Resolve(!l.PointToPoint)
 		l.subnet = s.networks.ofLink(l)
 	}
-	return s.setPolicy(ops, l.Name, l.rule)
+	return s.setPolicy(ops, l.Name)
 }
 
 // Rule is the rule for the clients on the named link; nil if the server has no clients there.
 func (s *Server) Rule(name string) *LinkRule { return s.ruleUnder(s.cfg, s.peers.Set, name) }
 
 func (s *Server) ruleUnder(cfg *Config, peers *trust.Set, name string) *LinkRule {
-	if l := s.links.Named(name); l != nil && l.IsHollow() {
-		return nil
-	}
-	return trust.ClientRule(peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
+	return links.Rule(s.links, peers, cfg.Links, func(rule *LinkRule) []string { return rule.Match }, name)
 }
 
 // Handle decides on one received datagram.

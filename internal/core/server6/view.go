@@ -23,14 +23,9 @@ func (s *Server) Restore(now instant.Now, records iter.Seq[binding.Record], last
 		s.table.Restore(now, rec, s.bootID, lastWall)
 		s.networks.take(rec.Prefix)
 	}
-	for _, name := range s.links.Names() {
-		s.ledger.Rehome(name, s.links.Named(name).VRF)
-	}
-	s.putRestored(eff)
+	s.ledger.Install(s.host.SetAggregates(nil, s.cfg.Aggregates), eff)
+	s.ledger.Restored(s.setPolicy, eff)
 	s.tellPools(eff)
-	if s.table.Waiting() > 0 {
-		eff.Note(effect.Note{Kind: effect.NoteClock, Text: "wall clock cannot be trusted yet: no lease that was restored ends before its whole lifetime has passed"})
-	}
 }
 
 // Leases are the live leases, link by link. Those of clients behind relay agents are on a link

@@ -221,8 +221,8 @@ var mutations = []Mutation{
 		"if d.VRF != vrf {\n\t\t\tops = l.deleted", "if false {\n\t\t\tops = l.deleted", four, "TestStrictLinkIsRenamedAndMoved",
 	},
 	{
-		"", "a lease that is restored is routed where its address is another client's", dir + "relay4/kernel.go",
-		"return l != nil && l.VRF != d.VRF", "return l != nil && false", four, "TestStrictLinkIsRenamedAndMoved",
+		"", "a lease that is restored is routed where its address is another client's", dir + "hoststate/state.go",
+		"return there && now != vrf", "return there && now != vrf && false", four, "TestStrictLinkIsRenamedAndMoved",
 	},
 	{
 		"", "a request keeps its hops", dir + "relay4/wrap.go",
