@@ -126,7 +126,7 @@ func failing(from, to int, err error) (hook func(errorfs.Op) error, failed *atom
 	}, failed
 }
 
-func crashable(t testing.TB) *vfs.MemFS {
+func crashable(t testing.TB) *storetest.Disk {
 	t.Helper()
 	disk, err := storetest.Crashable()
 	if err != nil {

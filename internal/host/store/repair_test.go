@@ -21,7 +21,7 @@ import (
 )
 
 // damagedDisk is a disk with a store whose manifest is gone: all its records can be salvaged.
-func damagedDisk(t *testing.T) (disk *vfs.MemFS, want map[string]string) {
+func damagedDisk(t *testing.T) (disk *storetest.Disk, want map[string]string) {
 	t.Helper()
 	w := newWorkload(40, 2000)
 	disk = crashable(t)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,15 @@ type life struct {
 	told    map[netip.Prefix]right
 	answers []dhcp6.Message // the last Reply to each device that gave it something
 	replies int
+
+	later time.Time            // when what happens at present is over
+	known atomic.Pointer[told] // what a start after a power cut is compared with
+}
+
+// told is what clients have been told up to now, and a time until which none of it is taken back.
+type told struct {
+	rights map[netip.Prefix]right
+	wall   time.Time
 }
 
 const devices = 7
@@ -58,6 +68,16 @@ func live(s *shell, seed uint64) *life {
 	l := &life{shell: s, random: rand.New(rand.NewPCG(seed, 8)), told: make(map[netip.Prefix]right), answers: make([]dhcp6.Message, devices)}
 	s.leaves = l.tell
 	return l
+}
+
+// publish is called after each change of what clients were told. The store writes on goroutines of its own,
+// so that the power may be cut on any of them: they see only what is published, and it never changes.
+func (l *life) publish() {
+	wall := l.now.Wall
+	if l.later.After(wall) {
+		wall = l.later
+	}
+	l.known.Store(&told{maps.Clone(l.told), wall})
 }
 
 // tell writes down what a datagram tells its client.
@@ -87,6 +107,7 @@ func (l *life) tell(d effect.Send) {
 	}
 	if some {
 		l.answers[device] = m
+		l.publish()
 	}
 }
 
@@ -118,12 +139,17 @@ func (l *life) step() {
 		held := l.held(device)
 		l.answers[device] = dhcp6.Message{}
 		maps.DeleteFunc(l.told, func(_ netip.Prefix, r right) bool { return r.device == device })
+		l.publish()
 		l.says(device, dhcp6.Release, held)
 	case 8:
-		l.sleep(time.Duration(l.random.IntN(2500)) * time.Second)
+		d := time.Duration(l.random.IntN(2500)) * time.Second
+		l.later = l.now.Wall.Add(d)
+		l.publish()
+		l.sleep(d)
 	case 9:
 		for _, p := range slices.SortedFunc(maps.Keys(l.told), netip.Prefix.Compare)[:min(1, len(l.told))] {
 			delete(l.told, p) // before it is gone from the store
+			l.publish()
 			l.core.Clear(l.now, delegation.Selection{Prefix: p}, &l.eff)
 			l.carryOut()
 		}
@@ -159,19 +185,21 @@ func TestPowerCutAtEveryWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(3, 4))
-	var l *life
+	var running atomic.Pointer[life]
 	cuts, richest := 0, 0
 	hooked := storetest.Hooked(disk, func(op errorfs.Op) error {
+		l := running.Load()
 		if l == nil || t.Failed() {
 			return nil
 		}
+		known := l.known.Load()
 		for _, survives := range []int{0, 50, 100} {
 			cuts++
-			richest = max(richest, len(l.told))
+			richest = max(richest, len(known.rights))
 			left := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: survives, RNG: random})
-			s, err := boot(t, []byte(small), left, l.now.Wall)
+			s, err := boot(t, []byte(small), left, known.wall)
 			if err == nil {
-				err = errors.Join(lacks(s, l.told), s.store.Close())
+				err = errors.Join(lacks(s, known.rights), s.store.Close())
 			}
 			if err != nil {
 				t.Errorf("cut %d, before %v %s, %d%% of what was not synced survives: %v", cuts, op.Kind, op.Path, survives, err)
@@ -185,14 +213,15 @@ func TestPowerCutAtEveryWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next := live(s, uint64(round))
-		if l != nil {
-			next.told, next.answers = l.told, l.answers
+		l := live(s, uint64(round))
+		if last := running.Load(); last != nil {
+			l.told, l.answers = last.told, last.answers
 			if err := lacks(s, l.told); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for l = next; l.replies < 15; {
+		l.publish()
+		for running.Store(l); l.replies < 15; {
 			l.step()
 		}
 		wall = l.now.Wall

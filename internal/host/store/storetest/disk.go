@@ -8,10 +8,18 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
+// Disk is a disk in memory, of which a clone may be taken while others write to it. With vfs.MemFS alone
+// that can wait for ever: its Link and ReuseForWrite take the read lock that keeps clones away twice, and a
+// clone that begins to wait between the two stops the second.
+type Disk struct {
+	*vfs.MemFS
+	mu sync.Mutex // is held by a clone, and by what takes the lock of MemFS twice
+}
+
 // Crashable is an empty disk whose CrashClone is what a power cut leaves of it. The folder /var is
 // there, and durable.
-func Crashable() (*vfs.MemFS, error) {
-	disk := vfs.NewCrashableMem()
+func Crashable() (*Disk, error) {
+	disk := &Disk{MemFS: vfs.NewCrashableMem()}
 	if err := disk.MkdirAll("/var", 0o755); err != nil {
 		return nil, err
 	}
@@ -20,6 +28,25 @@ func Crashable() (*vfs.MemFS, error) {
 		return nil, err
 	}
 	return disk, root.Sync()
+}
+
+// CrashClone is what a power cut leaves of the disk.
+func (d *Disk) CrashClone(c vfs.CrashCloneCfg) *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return &Disk{MemFS: d.MemFS.CrashClone(c)}
+}
+
+func (d *Disk) Link(oldname, newname string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.MemFS.Link(oldname, newname)
+}
+
+func (d *Disk) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.MemFS.ReuseForWrite(oldname, newname, category)
 }
 
 // Hooked is a disk that calls before ahead of each write. The write fails with the error that
