@@ -98,7 +98,6 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 		d.Keep = l.keepPast(append(d.Keep, l.forgetOp(&e.Old)), now, &e.Old, e.Reason)
 		d.Host = l.deleted(d.Host, &e.Old)
 		delete(l.uninstalled, PlaceOf(&e.Old))
-		l.ending.put(PlaceOf(&e.Old), struct{}{})
 	case binding.Moved:
 		d.Keep = l.keepPast(d.Keep, now, &e.Old, binding.MovedAway)
 		fallthrough
@@ -122,21 +121,34 @@ func (l *Ledger) enter(now instant.Now, d *draft, e *binding.Event) {
 	if l.waiting.n > 0 {
 		l.overtake(now, d, e)
 	}
-	if e.Kind == binding.Granted || e.Kind == binding.Moved {
+	if e.Kind != binding.Ended {
 		l.forgetEnded(d, PlaceOf(&e.New))
 	}
 }
 
-// forgetEnded has a change that grants a prefix take out of the store what overlaps with that, has ended, and was not
-// taken out before, or perhaps will not be. Else a crash could leave both in the store.
+// keep adds a binding to a Change, as the table has it.
+func (l *Ledger) keep(now instant.Now, d *draft, held *binding.Binding) {
+	d.Keep = append(d.Keep, l.keepOp(now, held))
+	d.p.deeds = append(d.p.deeds, deed{kind: binding.Extended, place: PlaceOf(held), link: held.Link, client: held.Client})
+	l.forgetEnded(d, PlaceOf(held))
+}
+
+// forget has a Change take out of the store what has no binding.
+func (l *Ledger) forget(d *draft, k Place) {
+	l.unkept.drop(k)
+	d.Keep = append(d.Keep, effect.KeepOp{Key: binding.Key(nil, l.in, k.VRF, k.Prefix)})
+	d.p.deeds = append(d.p.deeds, deed{kind: binding.Ended, place: k})
+}
+
+// forgetEnded has a Change that keeps a prefix take out of the store what overlaps with that, has ended, and was not
+// taken out before, or perhaps will not be. Else a crash could leave both in the store. A Change that only extends
+// does so too, because it grants the prefix if the Change before it fails.
 func (l *Ledger) forgetEnded(d *draft, granted Place) {
 	for _, k := range append(l.unkept.overlapping(granted), l.ending.overlapping(granted)...) {
 		if _, stands := l.table.Lookup(k.VRF, k.Prefix); stands || k == granted || l.waiting.find(k) != nil {
 			continue
 		}
-		l.unkept.drop(k)
-		d.Keep = append(d.Keep, effect.KeepOp{Key: binding.Key(nil, l.in, k.VRF, k.Prefix)})
-		d.p.deeds = append(d.p.deeds, deed{kind: binding.Ended, place: k})
+		l.forget(d, k)
 	}
 }
 
@@ -231,6 +243,12 @@ func (l *Ledger) change(c effect.Change, p *pending, eff *effect.Effects) effect
 	l.lastChange++
 	c.ID = l.lastChange
 	l.pending[c.ID] = p
+	for i := range p.deeds {
+		if d := &p.deeds[i]; d.kind == binding.Ended {
+			n, _ := l.ending.get(d.place)
+			l.ending.put(d.place, n+1)
+		}
+	}
 	eff.Changes = append(eff.Changes, c)
 	return c.ID
 }

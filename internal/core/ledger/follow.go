@@ -110,8 +110,7 @@ func (l *Ledger) follow(now instant.Now, f *following, eff *effect.Effects) effe
 		}
 		// The binding is gone if the Change that granted it was not kept.
 		if held, ok := l.table.Lookup(e.New.VRF, e.New.Prefix); ok && held.Link == e.New.Link && held.Client == e.New.Client {
-			d.Keep = append(d.Keep, l.keepOp(now, &held))
-			d.p.deeds = append(d.p.deeds, deed{kind: binding.Extended, place: PlaceOf(&held), link: held.Link, client: held.Client})
+			l.keep(now, &d, &held)
 		}
 	}
 	return l.submit(now, d, eff)
@@ -135,6 +134,16 @@ func (l *Ledger) stay(f *following) {
 			}
 		}
 	}
+}
+
+// Takes reports whether a Reply takes something from its client, and waits for a Change without which it is given up.
+// Only then is it clear what the client has.
+func (l *Ledger) Takes(k Client) bool {
+	if l.waiting.n == 0 {
+		return false
+	}
+	f := l.following[l.ordered[k]]
+	return f != nil && f.whole
 }
 
 // Untold reports whether a prefix overlaps with something that a Reply takes from its client and

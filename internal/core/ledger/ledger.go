@@ -82,7 +82,7 @@ type Ledger struct {
 	following   map[effect.ChangeID]*following // what is kept once the datagrams of a Change have left
 	waiting     waiting                        // the same events, by their place
 	unkept      places[struct{}]               // delegations that are not in the store as they are now
-	ending      places[struct{}]               // delegations whose ends are in a pending Change
+	ending      places[int]                    // delegations whose ends are in pending Changes: in how many
 	lacking     map[string]struct{}            // keys of the core's own records that are not in the store as they are now
 	joining     []string                       // keys of the core's own records for the next Change
 	retryAt     instant.Instant                // when both are tried again; without meaning if both are empty

@@ -66,12 +66,20 @@ func (w *world) learnsOn(link, client, mac string) effect.Change {
 
 func (w *world) granted(g delegation.Grant) effect.Change {
 	w.t.Helper()
-	g.Kind, g.IAID, g.Prefix, g.NextHop = binding.Prefix, 1, prefix, netip.MustParseAddr("fe80::1")
+	if !g.Prefix.IsValid() {
+		g.Prefix = prefix
+	}
+	g.Kind, g.IAID, g.NextHop = binding.Prefix, 1, netip.MustParseAddr("fe80::1")
 	g.Server, g.Source = "kea", binding.FromReply
 	events := w.table.Learn(nil, w.now, g, delegation.Terms{
 		Policy:   &delegation.Policy{ClientLimit: 8, LinkLimit: 8},
 		Reserved: func(*delegation.Grant) bool { return false },
 	})
+	return w.commits(events)
+}
+
+func (w *world) commits(events []binding.Event) effect.Change {
+	w.t.Helper()
 	w.eff.Reset()
 	if id := w.ledger.Commit(w.now, events, &w.eff); id == 0 || len(w.eff.Changes) != 1 {
 		w.t.Fatalf("events %+v became %d changes", events, len(w.eff.Changes))
@@ -204,4 +212,39 @@ func againOf(c effect.Change, link string) (all []bool) {
 		}
 	}
 	return all
+}
+
+// What keeps a prefix takes out of the store what overlaps with it and has ended, as long as it is not certain that
+// this is out: also where the grant itself fails, and what extends it is kept in its place; and where the end is tried
+// again at that moment.
+func TestEndedIsForgottenWithWhatOverlaps(t *testing.T) {
+	down := errors.New("disk full")
+	longer := delegation.Grant{Link: "lan0", Client: binding.DUID("bob"), Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Preferred: time.Hour, Lifetime: time.Hour}
+	forgets := func(c effect.Change) bool {
+		return slices.ContainsFunc(c.Keep, func(op effect.KeepOp) bool {
+			return op.Value == nil && string(op.Key) == string(binding.Key(nil, binding.Relay6, "", prefix))
+		})
+	}
+	for _, again := range []bool{false, true} {
+		w := newWorld(t, ledger.Records{NoHistory: true})
+		w.settles(w.learns("alice", time.Hour), nil)
+		ended := w.commits(w.table.Clear(nil, delegation.Selection{Prefix: prefix}))
+		if again {
+			w.settles(ended, down)
+			ended = w.ticks()[0]
+		}
+		if !forgets(ended) {
+			t.Fatalf("again %v: the end is not kept: %+v", again, ended)
+		}
+		granted, extended := w.granted(longer), w.granted(longer)
+		if !forgets(granted) || !forgets(extended) {
+			t.Errorf("again %v: a grant does not take out of the store what overlaps: %+v, %+v", again, granted, extended)
+		}
+		w.settles(ended, down)
+		w.settles(granted, down)
+		if later := w.granted(longer); !forgets(later) {
+			t.Errorf("again %v: an extension after the failures does not: %+v", again, later)
+		}
+		w.settles(extended, nil)
+	}
 }

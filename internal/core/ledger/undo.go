@@ -24,7 +24,11 @@ func (l *Ledger) Settle(now instant.Now, o effect.Outcome, eff *effect.Effects) 
 	delete(l.pending, o.ID)
 	for i := range p.deeds {
 		if d := &p.deeds[i]; d.kind == binding.Ended {
-			l.ending.drop(d.place)
+			if n, _ := l.ending.get(d.place); n > 1 {
+				l.ending.put(d.place, n-1)
+			} else {
+				l.ending.drop(d.place)
+			}
 		}
 	}
 	if l.ordered[p.order] == o.ID {
@@ -189,34 +193,31 @@ const keepAtOnce = 1024
 
 // keepAgain tries again to keep what the store does not have, as it is now.
 func (l *Ledger) keepAgain(now instant.Now, eff *effect.Effects) {
-	c := effect.Change{}
-	p := &pending{}
 	var places []Place
 	for k := range l.unkept.inOrder() {
 		if places = append(places, k); len(places) == keepAtOnce {
 			break
 		}
 	}
+	d := l.draft(len(places))
 	for _, k := range places {
-		if l.waiting.find(k) != nil {
-			continue // it is kept once its Reply has left
+		if _, lacks := l.unkept.get(k); !lacks || l.waiting.find(k) != nil {
+			continue // this Change forgets it already, or it is kept once its Reply has left
 		}
-		d, ok := l.table.Lookup(k.VRF, k.Prefix)
-		op, kind := effect.KeepOp{Key: binding.Key(nil, l.in, k.VRF, k.Prefix)}, binding.Ended
-		if ok {
-			op, kind = l.keepOp(now, &d), binding.Extended
+		if held, ok := l.table.Lookup(k.VRF, k.Prefix); ok {
+			l.unkept.drop(k)
+			l.keep(now, &d, &held)
+		} else {
+			l.forget(&d, k)
 		}
-		c.Keep = append(c.Keep, op)
-		p.deeds = append(p.deeds, deed{kind: kind, place: k, link: d.Link, client: d.Client})
-		l.unkept.drop(k)
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.lacking))[:min(len(l.lacking), keepAtOnce)] {
-		c.Keep = append(c.Keep, effect.KeepOp{Key: []byte(key), Value: l.core.Record(key)})
-		p.records = append(p.records, key)
+		d.Keep = append(d.Keep, effect.KeepOp{Key: []byte(key), Value: l.core.Record(key)})
+		d.p.records = append(d.p.records, key)
 		delete(l.lacking, key)
 	}
 	l.retryAt = now.Boot.After(retryEvery)
-	if len(c.Keep) > 0 {
-		l.change(c, p, eff)
+	if !d.empty() {
+		l.change(d.Change, d.p, eff)
 	}
 }
