@@ -50,6 +50,7 @@ const (
 	DropUnknownType
 	DropNoAnswer
 	DropUnicast
+	DropAnswerWaits
 	drops
 )
 
@@ -59,7 +60,7 @@ var dropNames = [drops]string{
 	"limit", "probing", "not-kept", "not-installed", "muted", "refused-fingerprint", "send-failed",
 	"rate-link", "rate-source", "rate-newcomers", "queue-full", "unprotected", "ambiguous-interface-id", "no-link-local",
 	"too-early", "agent-information", "no-giaddr", "spoofed-giaddr", "ambiguous-giaddr", "wrong-vpn",
-	"no-token", "no-subnet", "other-server", "invalid", "unknown-type", "no-answer", "unicast",
+	"no-token", "no-subnet", "other-server", "invalid", "unknown-type", "no-answer", "unicast", "answer-waits",
 }
 
 func (d Drop) String() string { return dropNames[d] }

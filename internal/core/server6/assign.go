@@ -32,7 +32,9 @@ func (s *Server) assign(now instant.Now, r *request, eff *effect.Effects) (effec
 		}
 	}
 	if answer == dhcp6.Reply {
-		r.client = r.who()
+		if s.ledger.Takes(r.key()) {
+			return effect.DropAnswerWaits, false
+		}
 		if q := s.needsProbe(now, r); q != nil {
 			return s.letWait(now, r, *q, eff)
 		}

@@ -44,6 +44,9 @@ func (s *Server) giveBack(now instant.Now, r *request, eff *effect.Effects) (eff
 	}
 	s.events = s.events[:0]
 	who, decline := r.who(), r.m.Type() == dhcp6.Decline
+	if s.ledger.Takes(r.key()) {
+		return effect.DropAnswerWaits, false
+	}
 	for i := range r.ias {
 		x := &r.ias[i]
 		// A Decline is of addresses alone (RFC 8415 section 18.2.8).

@@ -17,7 +17,7 @@ func (s *Server) terms(r *request) delegation.Terms {
 // grant is what an answer says of one lease. With a lifetime of 0 it ends the lease.
 func (r *request) grant(x *ia, l *lease) delegation.Grant {
 	return delegation.Grant{
-		Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: r.client, IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
+		Link: r.link, VRF: r.vrf, Prefix: l.prefix, Kind: x.kind, Client: r.who(), IAID: x.id, NextHop: r.source, LinkLayer: r.linkLayer,
 		Preferred: l.preferred.Duration(), Lifetime: l.valid.Duration(), Source: binding.Assigned, Exclude: l.exclude, Line: r.line(), Reconfigures: r.accepts,
 	}
 }
@@ -54,9 +54,9 @@ func (s *Server) learn(now instant.Now, r *request, eff *effect.Effects) {
 		}
 		if x.limit != binding.NoReason {
 			s.counts.Refuse(x.limit, 1)
-			s.table.MeetLimit(now, x.limit, r.link, r.client, r.linkLayer, x.kind)
+			s.table.MeetLimit(now, x.limit, r.link, r.who(), r.linkLayer, x.kind)
 			eff.Note(effect.Note{
-				Kind: effect.NoteLimit, Link: r.link, Client: r.client, IAID: x.id, Type: r.m.Type().String(), XID: r.m.TransactionID(),
+				Kind: effect.NoteLimit, Link: r.link, Client: r.who(), IAID: x.id, Type: r.m.Type().String(), XID: r.m.TransactionID(),
 				Reason: x.limit.String(), Text: "a lease is not given: a limit is met",
 			})
 		}

@@ -134,7 +134,7 @@ func (s *Server) appendAccept(b []byte, r *request, t dhcp6.MessageType) []byte 
 func (s *Server) heardFrom(r *request) {
 	c := &s.reconfigures
 	if len(c.asked) > 0 {
-		k := ledger.Client{Link: r.link, ID: r.who()}
+		k := r.key()
 		if a := c.asked[k]; a != nil && a.by == r.m.Type() {
 			delete(c.asked, k)
 		}
@@ -152,7 +152,7 @@ func (s *Server) rememberWay(r *request) {
 		m := &r.layers[i]
 		w.layers = append(w.layers, step{hops: m.HopCount(), link: m.LinkAddress(), peer: m.PeerAddress(), echo: echo(nil, m.Options())})
 	}
-	s.reconfigures.ways[ledger.Client{Link: r.link, ID: r.who()}] = w
+	s.reconfigures.ways[r.key()] = w
 }
 
 // forgetWay forgets the way to the client of a binding if the client has no lease any more.

@@ -7,7 +7,6 @@ import (
 	"fairlead/internal/core/binding"
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/instant"
-	"fairlead/internal/core/ledger"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
 )
@@ -42,7 +41,7 @@ func (s *Server) send(now instant.Now, r *request, t dhcp6.MessageType, eff *eff
 	}
 	if len(s.events) > 0 {
 		out.Extends = !binding.Grants(s.events)
-		out.After = s.ledger.Tell(now, ledger.Client{Link: r.link, ID: r.who()}, s.events, &out.Extends, eff)
+		out.After = s.ledger.Tell(now, r.key(), s.events, &out.Extends, eff)
 		s.events = s.events[:0]
 	}
 	s.traffic.Send(r.at.counts(), byte(t))

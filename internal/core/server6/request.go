@@ -8,6 +8,7 @@ import (
 	"fairlead/internal/core/effect"
 	"fairlead/internal/core/inbound"
 	"fairlead/internal/core/instant"
+	"fairlead/internal/core/ledger"
 	"fairlead/internal/core/trust"
 	"fairlead/internal/wire/dhcp6"
 	"fairlead/internal/wire/linkaddr"
@@ -31,7 +32,7 @@ type request struct {
 	link, vrf string         // of the client's leases; vrf is empty behind relay agents
 	holder    binding.Holder // the client, as the table of bindings finds it
 	policy    *delegation.Policy
-	client    binding.Client            // the client, set only where the answer grants
+	client    binding.Client            // what who returns; the zero value: who was not called yet
 	source    netip.Addr                // the client's own address
 	linkLayer linkaddr.Addr             // invalid: not known
 	answered  map[binding.Question]bool // the results of the probes that the message has waited for; nil: it has not waited
@@ -79,8 +80,16 @@ func (r *request) reset(p *inbound.Packet, at *link) {
 	r.layers = r.room[:0]
 }
 
-// who is the client. It allocates memory.
-func (r *request) who() binding.Client { return binding.DUID(r.duid) }
+// who is the client. The first call allocates memory.
+func (r *request) who() binding.Client {
+	if r.client == (binding.Client{}) {
+		r.client = binding.DUID(r.duid)
+	}
+	return r.client
+}
+
+// key is the client on its link. It is used as who is.
+func (r *request) key() ledger.Client { return ledger.Client{Link: r.link, ID: r.who()} }
 
 // read takes the relay layers off a message, and refuses messages that a server must not answer.
 func (s *Server) read(now instant.Now, r *request, eff *effect.Effects) (effect.Drop, bool) {
